@@ -1,0 +1,116 @@
+"""From the archive to summaries and vectors, a chunk at a time."""
+
+from typing import Literal
+
+from temporalio import activity
+
+from activities.heartbeats import heartbeating, run_id
+from activities.steps import DigestResult, RoomInput
+from activities.summarising import Summariser
+from services.domain.errors import ModelRefusedError, ModelUnavailableError
+from services.domain.ids import message_uid
+from services.domain.transcripts import embedding_text
+from services.llm_proxy.client import ModelClient
+from services.postgres.chunks import Chunks, WaitingChunk
+from services.postgres.embeddings import Embeddings, Item
+from services.postgres.summaries import Summaries
+
+Outcome = Literal["digested", "split", "quarantined"]
+
+# So many failures in a row, and a chunk is suspected to be the cause itself.
+SUSPECT_AFTER = 5
+# These say something of us or of the hour, never of the chunk: who asks, what it costs, how much at once.
+NOT_THE_CHUNK = frozenset({401, 402, 403, 404, 429})
+
+
+class DigestActivities:
+    def __init__(
+        self,
+        chunks: Chunks,
+        summariser: Summariser,
+        summaries: Summaries,
+        embeddings: Embeddings,
+        model: ModelClient,
+        *,
+        embedding_model: str,
+    ) -> None:
+        self._chunks = chunks
+        self._summariser = summariser
+        self._summaries = summaries
+        self._embeddings = embeddings
+        self._model = model
+        self._embedding_model = embedding_model
+
+    @activity.defn
+    async def digest_next(self, input: RoomInput) -> DigestResult:  # noqa: A002
+        """Digest the room's next chunk, cutting what is new first; a retry goes on from what is written down."""
+        async with heartbeating():
+            chunk = await self._next(input.room_id)
+            if chunk is None:
+                return DigestResult()
+            outcome = await self._digest_or_set_aside(chunk)
+            left = await self._chunks.count_waiting(input.room_id)
+        return DigestResult(outcome=outcome, chunk_id=str(chunk.id), left=left)
+
+    async def _next(self, room_id: str) -> WaitingChunk | None:
+        waiting = await self._chunks.next_waiting(room_id)
+        if waiting is None and await self._chunks.cut_new(room_id):
+            waiting = await self._chunks.next_waiting(room_id)
+        return waiting
+
+    async def _digest_or_set_aside(self, chunk: WaitingChunk) -> Outcome:
+        try:
+            await self._digest(chunk)
+        except (ModelRefusedError, ModelUnavailableError) as error:
+            if not await self._is_the_cause(chunk, error):
+                raise
+            return await self._set_aside(chunk, error)
+        await self._chunks.digested(chunk.id, run_id=run_id())
+        return "digested"
+
+    async def _digest(self, chunk: WaitingChunk) -> None:
+        talk = [message for message in chunk.messages if message.remember]
+        if not talk:
+            return
+        summary = await self._summariser.summarise(chunk, talk, run_id=run_id())
+        summary_id = await self._summaries.save(chunk.room_id, chunk.id, "chunk", summary, run_id=run_id())
+        rolling = await self._summariser.roll(chunk, summary, run_id=run_id())
+        await self._summaries.save(chunk.room_id, chunk.id, "rolling", rolling, run_id=run_id())
+        texts = {
+            Item(message_uid(chunk.room_id, message.id), "message", chunk.room_id): embedding_text(message, None)
+            for message in talk
+        }
+        await self._embed({**texts, Item(summary_id, "summary", chunk.room_id): summary.text})
+
+    async def _embed(self, texts: dict[Item, str]) -> None:
+        missing = await self._embeddings.missing([item for item, text in texts.items() if text.strip()])
+        if missing:
+            vectors = await self._model.embed(
+                model=self._embedding_model, texts=[texts[item] for item in missing], input_type="passage"
+            )
+            await self._embeddings.save(dict(zip(missing, vectors, strict=True)))
+
+    async def _is_the_cause(self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError) -> bool:
+        """Tell a poison chunk from an outage: the models answer a word from anybody else.
+
+        Raises `ModelUnavailableError` when they refuse that too, so that a wrong setting pauses the work.
+        """
+        if isinstance(error, ModelUnavailableError):
+            failures = await self._chunks.count_failure(chunk.id)
+            if failures < SUSPECT_AFTER or error.status in NOT_THE_CHUNK:
+                return False
+        try:
+            await self._summariser.probe()
+            await self._model.embed(model=self._embedding_model, texts=["hello"], input_type="query")
+        except ModelRefusedError as refusal:
+            raise ModelUnavailableError("the model refuses every request", status=refusal.status) from None
+        except ModelUnavailableError:
+            return False
+        return True
+
+    async def _set_aside(self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError) -> Outcome:
+        if await self._chunks.split(chunk):
+            return "split"
+        reason = "model_refuses" if isinstance(error, ModelRefusedError) else "model_fails"
+        await self._chunks.quarantine(chunk, reason=reason, detail=str(error), run_id=run_id())
+        return "quarantined"

@@ -1,0 +1,276 @@
+"""What a text claims, clause by clause: its words, names, numbers, times and dates, as keys that can be compared.
+
+Two claims agree when they share a key. A claim of a statement offers each reading that would do (`1.200` is a thousand
+and more; 2/3/2026 is in February or in March); a claim of a source offers each statement that it bears out.
+"""
+
+import re
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import product
+from typing import Literal
+
+from services.domain import lexicon
+from services.domain.words import plain, sentences, stem
+
+Key = tuple[str, object]
+Kind = Literal["word", "name", "number", "date"]
+
+# After a negation so many claims are negated for certain, what follows in the clause perhaps: `no longer drinks coffee`
+# says little of the coffee, but where that is the source, nobody `drinks coffee`.
+NEGATED_IN_STATEMENT = 1
+NEGATED_IN_SOURCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One thing that is claimed. `polarity` is -1 when negated, 1 when not, 0 when that is not clear."""
+
+    kind: Kind
+    text: str
+    keys: frozenset[Key]
+    polarity: int = 1
+    initial: bool = False
+    direction: str = ""
+
+
+@dataclass(slots=True)
+class Clause:
+    """A question `presumes` when it asks who, where or how much of something that is so."""
+
+    claims: list[Claim] = field(default_factory=list)
+    refers_back: bool = False
+    question: bool = False
+    presumes: bool = False
+    asks: bool = False
+
+
+def read(text: str, sent: date | None = None) -> list[list[Clause]]:
+    """Give the clauses of each sentence. `sent` is the day it was said on: it is what makes a text a source."""
+    return [_Reader(sentence, sent).clauses() for sentence in sentences(text)]
+
+
+_MONTH = "|".join(sorted(lexicon.MONTHS, key=len, reverse=True))
+_TOKEN = re.compile(
+    rf"""
+      (?P<iso>\b\d{{4}}-\d{{1,2}}-\d{{1,2}})(?:T[\d:.+Z-]+)?
+    | \b(?P<numeric>\d{{1,2}}[/.-]\d{{1,2}}[/.-](?:\d{{4}}|\d{{2}}))\b
+    | \b(?P<month_first>(?:{_MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?)\b(?![:.,]\d)
+    | \b(?P<day_first>\d{{1,2}}(?:st|nd|rd|th|o)?\s+(?:of\s+|de\s+)?(?:{_MONTH})\b(?:,?\s+(?:del?\s+)?\d{{4}})?)\b
+    | \b(?P<month_year>(?:{_MONTH})\s+(?:del?\s+|of\s+)?\d{{4}})\b
+    | \b(?P<time>\d{{1,2}}:\d{{2}}(?:\s*[ap]\.?m\b)?|\d{{1,2}}\s*[ap]\.?m\b)
+    | (?P<code>\b(?:[a-z]+-?\d+\w*|\d+[a-z]+\d+\w*)(?:-\w+)*)
+    | (?P<number>\d+(?:[.,]\d+)*)
+    | (?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)?)
+    | (?P<pause>[,;:.!?()\n\u2013\u2014])
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*")
+
+
+class _Reader:
+    """Read one sentence."""
+
+    def __init__(self, sentence: str, sent: date | None) -> None:
+        self._text = plain(sentence)
+        self._sent = sent
+        self._question = "?" in sentence
+        words = set(re.findall(r"[a-z]+", self._text.casefold()))
+        self._presumes = bool(words & lexicon.WH_WORDS) and not words & lexicon.MODALS
+        self._clause = self._new()
+        self._done: list[Clause] = []
+        self._negated = 0  # claims still under a negation; -1 when they may be
+        self._before = ""
+        self._started = False
+
+    def clauses(self) -> list[Clause]:
+        for match in _TOKEN.finditer(self._text):
+            kind = match.lastgroup or ""
+            text = match.group()
+            if kind == "pause":
+                self._close(negated=0)
+            elif kind == "word":
+                self._word(text)
+            else:
+                self._quantity(kind, match.group(kind))
+            self._before = text.casefold()
+            self._started = True
+        self._close(negated=0)
+        return _merged(self._done)
+
+    def _word(self, text: str) -> None:
+        word = text.casefold().replace("\u2019", "'")
+        if word in lexicon.NEGATORS or word.endswith("n't"):
+            self._negated = NEGATED_IN_SOURCE if self._sent else NEGATED_IN_STATEMENT
+        elif word in lexicon.CONTRASTS:
+            self._close(negated=0)
+        elif word in lexicon.JOINERS:
+            self._close(negated=-1 if self._negated else 0)
+        if word in lexicon.PRONOUNS and not self._clause.claims:
+            self._clause.refers_back = True
+        if stem(word) in lexicon.ASKING:
+            self._clause.asks = True
+        if self._sent and word in lexicon.ONE:
+            self._clause.claims.append(Claim("number", text, frozenset({("number", Decimal(1))}), 0))
+        kind, keys = self._meaning(text, word)
+        if keys:
+            self._add(
+                Claim(kind, text, keys, initial=not self._started and text[0].isupper(), direction=self._direction())
+            )
+
+    def _meaning(self, text: str, word: str) -> tuple[Kind, frozenset[Key]]:
+        capital = text[0].isupper()
+        if word in lexicon.RELATIVE_DAYS and self._before != "la":
+            return "date", self._relative_day(lexicon.RELATIVE_DAYS[word])
+        if word in lexicon.WEEKDAYS:
+            return "date", self._weekday(lexicon.WEEKDAYS[word])
+        if word in lexicon.LONG_MONTHS and (capital or word not in lexicon.DOUBTFUL_MONTHS):
+            return "date", self._date(0, lexicon.MONTHS[word], 0)
+        if word in lexicon.NUMBERS or word in lexicon.SCALES:
+            return self._number_word(word)
+        if word in lexicon.STOP_WORDS or word in lexicon.NEGATORS:
+            return "word", frozenset()
+        if self._sent is None and stem(word) in lexicon.REPORTING:
+            return "word", frozenset()
+        named = (capital and self._started) or sum(letter.isupper() for letter in text) > 1
+        return ("name" if named else "word"), self._word_keys(word, named=named)
+
+    def _word_keys(self, word: str, *, named: bool) -> frozenset[Key]:
+        bare = word.removesuffix("'s")
+        names: set[Key] = {("name", bare), ("name", bare.removesuffix("s"))}
+        if self._sent is None and named:
+            return frozenset(names)
+        return frozenset({("word", stem(word)), *names})
+
+    def _number_word(self, word: str) -> tuple[Kind, frozenset[Key]]:
+        value = Decimal(lexicon.SCALES.get(word) or lexicon.NUMBERS[word])
+        last = self._clause.claims[-1] if self._clause.claims else None
+        adjacent = last is not None and last.kind == "number" and last.text.casefold() == self._before
+        if adjacent and last is not None and (word in lexicon.SCALES or value < 10 <= _value(last)):
+            self._clause.claims.pop()
+            value = _value(last) * value if word in lexicon.SCALES else _value(last) + value
+        return "number", frozenset({("number", value.normalize())})
+
+    def _quantity(self, kind: str, text: str) -> None:
+        if kind == "number":
+            self._add(Claim("number", text, frozenset({("number", _number(text))})))
+        elif kind == "code":
+            self._add(Claim("name", text, frozenset({("name", text.casefold().replace("-", ""))})))
+        elif kind == "time":
+            self._add(Claim("date", text, _time(text)))
+        elif kind == "numeric":
+            self._add(Claim("date", text, self._numeric_date(text)))
+        else:
+            self._add(Claim("date", text, self._written_date(text)))
+
+    def _written_date(self, text: str) -> frozenset[Key]:
+        """Read `2026-03-02`, `March 2nd, 2026`, `2 de marzo de 2026`, `March 2026`."""
+        month = next(
+            (lexicon.MONTHS[word] for word in re.findall(r"[a-z]+", text.casefold()) if word in lexicon.MONTHS), 0
+        )
+        numbers = [int(number) for number in re.findall(r"\d+", text)]
+        if not month:
+            return self._date(*numbers)
+        year = next((number for number in numbers if number > 31), 0)
+        day = next((number for number in numbers if number <= 31), 0)
+        return self._date(year, month, day)
+
+    def _numeric_date(self, text: str) -> frozenset[Key]:
+        first, second, year = (int(part) for part in re.split(r"[/.-]", text))
+        year += 2000 if year < 100 else 0
+        readings = [self._date(year, month, day) for day, month in ((first, second), (second, first)) if month <= 12]
+        return frozenset[Key]().union(*readings)
+
+    def _date(self, year: int, month: int, day: int) -> frozenset[Key]:
+        if self._sent is None:
+            return frozenset({("date", (year, month, day))})
+        years = (
+            {year} if year else {self._sent.year, self._sent.year + ((month, day) < (self._sent.month, self._sent.day))}
+        )
+        keys = frozenset[Key]().union(*(_generalised(one, month, day) for one in years))
+        return keys | {("number", Decimal(year))} if year else keys
+
+    def _weekday(self, weekday: int) -> frozenset[Key]:
+        """A weekday; in a source also the days of that name before and after it was said."""
+        keys: frozenset[Key] = frozenset({("weekday", weekday)})
+        if self._sent is None:
+            return keys
+        ahead = (weekday - self._sent.weekday()) % 7
+        days = (self._sent + timedelta(days=ahead + weeks) for weeks in (-7, 0))
+        return keys.union(*(_generalised(day.year, day.month, day.day) for day in days))
+
+    def _relative_day(self, offset: int) -> frozenset[Key]:
+        keys: frozenset[Key] = frozenset({("relative", offset)})
+        if self._sent is None:
+            return keys
+        return keys | day_keys(self._sent + timedelta(days=offset))
+
+    def _direction(self) -> str:
+        if self._before in lexicon.FROM:
+            return "from" if self._before in lexicon.PLAIN_FROM else "of"
+        return "to" if self._before in lexicon.TO else ""
+
+    def _add(self, claim: Claim) -> None:
+        polarity = 1 if not self._negated else -1 if self._negated > 0 else 0
+        self._clause.claims.append(replace(claim, polarity=polarity))
+        if self._negated > 0:
+            self._negated = self._negated - 1 or -1
+
+    def _close(self, *, negated: int) -> None:
+        self._done.append(self._clause)
+        self._clause = self._new()
+        self._negated = negated
+
+    def _new(self) -> Clause:
+        return Clause(question=self._question, presumes=self._presumes)
+
+
+def day_keys(day: date) -> frozenset[Key]:
+    return _generalised(day.year, day.month, day.day) | {("weekday", day.weekday()), ("number", Decimal(day.year))}
+
+
+def _generalised(year: int, month: int, day: int) -> frozenset[Key]:
+    """Give the dates that a date bears out: itself, and itself without its year or its day."""
+    keys: set[Key] = {("date", parts) for parts in product({year, 0}, {month}, {day, 0})}
+    try:
+        return frozenset(keys | {("weekday", date(year, month, day).weekday())})
+    except ValueError:
+        return frozenset(keys)
+
+
+def _time(text: str) -> frozenset[Key]:
+    hour, minute = (int(part) for part in (re.findall(r"\d+", text) + ["0"])[:2])
+    half = re.search(r"[ap]\.?m", text, re.IGNORECASE)
+    if half:
+        hour = hour % 12 + (12 if half.group()[0] in "pP" else 0)
+    hours = {hour} if half or hour > 12 else {hour, (hour + 12) % 24}
+    keys: set[Key] = {("time", one * 60 + minute) for one in hours}
+    if not minute:
+        keys |= {("number", Decimal(hour)), ("number", Decimal(hour % 12 or 12))}
+    return frozenset(keys)
+
+
+def _number(text: str) -> Decimal:
+    """Read digits as English or Spanish writes them: groups of three are thousands, else the last mark is decimal."""
+    if _THOUSANDS.fullmatch(text):
+        return Decimal(re.sub(r"[.,]", "", text)).normalize()
+    *whole, fraction = re.split(r"[.,]", text)
+    return Decimal(f"{''.join(whole)}.{fraction}" if whole else fraction).normalize()
+
+
+def _value(claim: Claim) -> Decimal:
+    return next(value for _, value in claim.keys if isinstance(value, Decimal))
+
+
+def _merged(clauses: list[Clause]) -> list[Clause]:
+    """Join a clause of one claim to the one before it: it is an item of a list, or an aside."""
+    merged: list[Clause] = []
+    for clause in clauses:
+        if merged and len(clause.claims) <= 1:
+            merged[-1].claims.extend(clause.claims)
+            merged[-1].asks |= clause.asks
+        else:
+            merged.append(clause)
+    return [clause for clause in merged if clause.claims or clause.asks]

@@ -1,0 +1,250 @@
+"""Is a statement borne out by the messages that it claims as its source? Decided by code, not by a model.
+
+Every name, number, time and date of the statement must stand in the sources, and in a clause there that speaks of the
+same thing; so must nearly all other content words, in any inflection. A negation must be one in the sources too, a
+direction (`from`, `to`) must be the same, and what was only asked is not known.
+
+What it cannot see: synonyms (an honest paraphrase in new words fails, and so does another language's), who said it when
+the statement names no speaker, irony, and a wrong combination of common words from one clause.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from services.domain import lexicon
+from services.domain.claims import Claim, Clause, Key, day_keys, read
+from services.domain.messages import ArchivedMessage
+from services.domain.transcripts import line
+from services.domain.words import fold, sentences, stem
+
+MISSING_SHARE = 0.2  # of the plain words; in a statement of fewer than five none may miss
+BEFORE, AFTER = 2, 1  # plain words beside a name, number or date, of which
+NEAR = 1  # must stand by it in the sources too
+ASSERTED_SHARE = 0.5  # of what is matched must be said, not asked
+SHORT = 5
+
+Said = list[list[Clause]]
+
+_WORD = re.compile(r"[^\W_]+")
+_INTRODUCED = re.compile(r"\b(?:[Ii] am|[Ii]['\u2019]m|[Mm]y name is|[Ss]oy|[Mm]e llamo|[Mm]i nombre es) ([A-Z]\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """`missing` holds words of the statement: it is chat content and is never logged. `coverage` is 0 to 1."""
+
+    grounded: bool
+    missing: tuple[str, ...]
+    coverage: float
+
+
+def check(statement: str, sources: Sequence[ArchivedMessage]) -> Grounding:
+    """Say whether the sources bear the statement out. A statement that claims nothing checkable is not grounded."""
+    return _checked(statement, _Sources(sources))
+
+
+def keep_grounded_sentences(
+    summary: str, sources: Sequence[ArchivedMessage]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part a summary into the sentences that the sources bear out and those they do not.
+
+    Keep a summary whole when nothing was dropped; otherwise make it extractively: what is left of a broken summary
+    reads as if it were all that was said.
+    """
+    index = _Sources(sources)
+    kept: list[str] = []
+    dropped: list[str] = []
+    for sentence in sentences(summary):
+        (kept if _checked(sentence, index).grounded else dropped).append(sentence)
+    return tuple(kept), tuple(dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """A clause of a source: its own keys, and with them those of what it goes on from.
+
+    `speaker` names who said it, which is what it is about unless it begins with another name. `bare` when it holds a quantity and nothing that says of what, as a short answer does.
+    """
+
+    own: frozenset[Key]
+    near: frozenset[Key]
+    speaker: frozenset[Key]
+    bare: bool
+
+
+class _Sources:
+    def __init__(self, messages: Sequence[ArchivedMessage]) -> None:
+        self.contexts: list[_Context] = []
+        self.polarities: defaultdict[Key, set[int]] = defaultdict(set)
+        self.directions: defaultdict[Key, set[str]] = defaultdict(set)
+        self.asserted: set[Key] = set()
+        self.keys: set[Key] = set()
+        self.lower: set[str] = set()
+        self._introduced: defaultdict[str, set[str]] = defaultdict(set)
+        for message in messages:
+            self._introduced[message.speaker].update(_INTRODUCED.findall(message.content))
+        texts = [line(message).removeprefix(f"{message.speaker}: ") for message in messages]
+        said = [read(text, message.sent_at.date()) for text, message in zip(texts, messages, strict=True)]
+        for index, message in enumerate(messages):
+            reply = texts[index + 1] if index + 1 < len(messages) else ""
+            self._add(message, said[index], said[index - 1] if index else [], _first_word(reply))
+
+    def _add(self, message: ArchivedMessage, said: Said, before: Said, answer: str) -> None:
+        day, speaker = _day_said(message, said), self._speaker(message)
+        self.asserted |= day | speaker
+        self.keys |= day | speaker
+        previous, first = _answered(said, before), True
+        for sentence in said:
+            self.contexts.extend(_lone_quantities(sentence))
+            of_speaker = frozenset() if _begins_with_name(sentence[0]) else speaker
+            for clause in sentence:
+                self._note(clause, answer if sentence is said[-1] else "")
+                own = _keys(clause.claims)
+                previous = own | (previous if _follows(clause, first=first) else frozenset())
+                bare = not any(key[0] == "word" and key[1] not in lexicon.UNITS for key in own)
+                self.contexts.append(_Context(own | day, previous | day, of_speaker, bare))
+                self.keys |= own
+                first = False
+
+    def _speaker(self, message: ArchivedMessage) -> frozenset[Key]:
+        """Give the speaker's id, and the name that this speaker took in `I am Ana` or `me llamo Ana`."""
+        names = self._introduced.get(message.speaker, set()) | set(_WORD.findall(message.user_id or ""))
+        return _keys(claim for name in names for claim in _all(read(name, message.sent_at.date())))
+
+    def _note(self, clause: Clause, answer: str) -> None:
+        denied = clause.question and answer in lexicon.NO
+        known = not clause.question or clause.presumes or denied or answer in lexicon.YES
+        for claim in clause.claims:
+            if claim.text[0].islower():
+                self.lower.add(stem(fold(claim.text)))
+            for key in claim.keys:
+                self.polarities[key].add(-claim.polarity if denied else claim.polarity)
+                self.directions[key].add(claim.direction)
+                if known:
+                    self.asserted.add(key)
+
+    def bear_out(self, claim: Claim, clause: Clause) -> bool:
+        """Say whether the claim stands in the sources, as affirmed, in its direction, and near the rest of its clause."""
+        found = claim.keys & self.keys
+        if not found or self._denied(claim, found) or self._turned(claim, found):
+            return False
+        return claim.kind == "word" or any(_speaks_of(context, claim, clause) for context in self.contexts)
+
+    def _denied(self, claim: Claim, found: frozenset[Key]) -> bool:
+        polarities = set[int]().union(*(self.polarities[key] for key in found if key in self.polarities))
+        return claim.polarity != 0 and polarities == {-claim.polarity}
+
+    def _turned(self, claim: Claim, found: frozenset[Key]) -> bool:
+        directions = set[str]().union(*(self.directions[key] for key in found if key in self.directions))
+        opposite = {"from": {"to"}, "to": {"from", "of"}}.get(claim.direction)
+        return opposite is not None and bool(directions) and directions <= opposite
+
+
+def _checked(statement: str, sources: _Sources) -> Grounding:
+    clauses = [clause for sentence in read(statement) for clause in sentence]
+    for clause in clauses:
+        clause.claims = [_named(claim, sources) for claim in clause.claims]
+    claims = [(claim, clause) for clause in clauses for claim in clause.claims]
+    verdicts = [(claim, sources.bear_out(claim, clause)) for claim, clause in claims]
+    borne_out = [claim for claim, true in verdicts if true]
+    missing = [claim for claim, true in verdicts if not true]
+    words = sum(1 for claim, _ in claims if claim.kind == "word")
+    allowed = int(words * MISSING_SHARE) if words >= SHORT else 0
+    strict = any(claim.kind != "word" for claim in missing)
+    known = any(clause.asks for clause in clauses) or _asserted(borne_out, sources)
+    return Grounding(
+        grounded=bool(borne_out) and not strict and len(missing) <= allowed and known,
+        missing=tuple(claim.text for claim in missing),
+        coverage=len(borne_out) / len(claims) if claims else 0.0,
+    )
+
+
+def _named(claim: Claim, sources: _Sources) -> Claim:
+    """A sentence's first word has a capital anyway: it is a name unless the sources write it without one."""
+    is_name = claim.kind == "word" and claim.initial and stem(fold(claim.text)) not in sources.lower
+    return replace(claim, kind="name") if is_name else claim
+
+
+def _asserted(claims: Sequence[Claim], sources: _Sources) -> bool:
+    said = [claim for claim in claims if claim.keys & sources.asserted]
+    if any(claim.kind != "word" for claim in said):
+        return len(said) >= ASSERTED_SHARE * len(claims)
+    return len(said) > ASSERTED_SHARE * len(claims)
+
+
+def _speaks_of(context: _Context, claim: Claim, clause: Clause) -> bool:
+    """Say whether a clause of the sources holds a name or a quantity together with what the statement says of it."""
+    subject = next((one for one in clause.claims if one.kind in {"word", "name"}), None)
+    for one in clause.claims:
+        speaker = context.speaker if one is subject else frozenset[Key]()
+        if one.kind == "name" and not one.keys & (context.near | speaker):
+            return False
+    if claim.kind != "name" and not claim.keys & context.own:
+        return False
+    words = _beside(claim, clause)
+    held = context.near if claim.kind == "name" or context.bare else context.own
+    return sum(1 for word in words if word.keys & held) >= min(NEAR, len(words))
+
+
+def _beside(claim: Claim, clause: Clause) -> list[Claim]:
+    """Give the plain words next to a claim."""
+    at = next(index for index, one in enumerate(clause.claims) if one is claim)
+    before, after = (
+        [one for one in side if one.kind == "word" and not _is_unit(one)]
+        for side in (clause.claims[:at], clause.claims[at + 1 :])
+    )
+    return before[-BEFORE:] + after[:AFTER]
+
+
+def _lone_quantities(sentence: Sequence[Clause]) -> Iterator[_Context]:
+    """Give a context to each kind of quantity of which a sentence has one: it speaks of the whole sentence."""
+    claims = [claim for clause in sentence for claim in clause.claims]
+    words = _keys(claim for claim in claims if claim.kind in {"word", "name"})
+    for kind in ("number", "date"):
+        found = [claim for claim in claims if claim.kind == kind]
+        if len(found) == 1:
+            yield _Context(words | found[0].keys, words | found[0].keys, frozenset(), bare=False)
+
+
+def _answered(said: Said, before: Said) -> frozenset[Key]:
+    """Give what a message goes on from: the question before it, or whatever was said last if it is short."""
+    if not before:
+        return frozenset()
+    last = before[-1]
+    short = sum(1 for _ in _all(said)) < SHORT
+    asked = any(clause.question for clause in last)
+    return _keys(claim for clause in last for claim in clause.claims) if short or asked else frozenset()
+
+
+def _follows(clause: Clause, *, first: bool) -> bool:
+    """A clause goes on from the one before it unless it begins with a name, and so with another subject."""
+    is_answer = first and len(clause.claims) <= 1
+    return clause.refers_back or is_answer or not _begins_with_name(clause)
+
+
+def _begins_with_name(clause: Clause) -> bool:
+    return bool(clause.claims) and (clause.claims[0].kind == "name" or clause.claims[0].initial)
+
+
+def _all(said: Said) -> Iterator[Claim]:
+    return (claim for sentence in said for clause in sentence for claim in clause.claims)
+
+
+def _keys(claims: Iterable[Claim]) -> frozenset[Key]:
+    return frozenset(key for claim in claims for key in claim.keys)
+
+
+def _is_unit(claim: Claim) -> bool:
+    return any(key[0] == "word" and key[1] in lexicon.UNITS for key in claim.keys)
+
+
+def _day_said(message: ArchivedMessage, said: Said) -> frozenset[Key]:
+    """Give the day on which it was said, unless the message speaks of another day."""
+    spoken = {key[0] for key in _keys(_all(said))}
+    return frozenset() if spoken & {"date", "weekday"} else day_keys(message.sent_at.date())
+
+
+def _first_word(text: str) -> str:
+    return next(iter(re.findall(r"[a-z]+", fold(text))), "")

@@ -1,0 +1,114 @@
+"""Words without what inflection and accents add, for English and Spanish together.
+
+The stemmer is light on purpose: it need not be right, only alike for forms of one word. No language has to be known
+first: one list of endings serves both, longest first, and never leaves fewer than three letters.
+"""
+
+import re
+import unicodedata
+
+_SENTENCE_END = re.compile(r"(?<=[.!?\u2026])[\"')\u201d]*\s+|\n+")
+_ACCENTS = re.compile(r"[\u0300-\u036f]")
+_LEAST = 3
+_VOWELS = "aeiou"
+
+
+def word_set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ENDINGS = sorted(
+    word_set(
+        """
+        s es ies ing ings ed ers er ly ment ments tion tions ion ions ness able y
+        ado ada ados adas ido ida idos idas ando iendo yendo ar er ir arse erse irse arlo arla arlos arlas erlo erla
+        aba abas aban abamos ia ias ian iamos are ara aran aremos aria arian ere era eran eremos eria ire ira
+        iran iremos
+        amos emos imos aron ieron iste aste io ie an en as os a o e i
+        mente cion ciones anza anzas amiento amientos imiento imientos dor dora dores ito ita itos itas
+        """
+    ),
+    key=lambda ending: (-len(ending), ending),
+)
+# Verbs whose forms share too few letters, and verbs that change their vowel.
+IRREGULAR = {
+    form: verb
+    for verb, forms in {
+        "pay": "paid",
+        "buy": "bought",
+        "go": "goes went gone going",
+        "get": "got gotten getting",
+        "take": "took taken",
+        "give": "gave given",
+        "make": "made",
+        "see": "saw seen",
+        "send": "sent",
+        "spend": "spent",
+        "keep": "kept",
+        "leave": "left",
+        "meet": "met",
+        "find": "found",
+        "sell": "sold",
+        "tell": "told",
+        "begin": "began begun",
+        "choose": "chose chosen",
+        "write": "wrote written",
+        "speak": "spoke spoken",
+        "bring": "brought",
+        "think": "thought",
+        "teach": "taught",
+        "sleep": "slept",
+        "lose": "lost",
+        "hold": "held",
+        "build": "built",
+        "run": "ran",
+        "drive": "drove driven",
+        "eat": "ate eaten",
+        "fly": "flew flown flies",
+        "rise": "rose risen",
+        "child": "children",
+        "person": "people",
+        "ir": "voy vas va vamos van fui iba iban",
+        "hacer": "hago hace hacen hizo hecho haciendo hare hara",
+        "decir": "digo dice dijo dicho diciendo",
+        "poner": "pongo puso puesto",
+        "venir": "vengo vino venido",
+        "pedir": "pido pide pidio piden",
+        "preferir": "prefirio prefiriendo",
+    }.items()
+    for form in forms.split()
+}
+
+
+def plain(text: str) -> str:
+    """Take accents away."""
+    return _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
+
+
+def fold(text: str) -> str:
+    """Take accents and case away."""
+    return plain(text).casefold()
+
+
+def stem(word: str) -> str:
+    """Give what the forms of one folded word have in common: `moves`, `moved` and `moving` are `mov`."""
+    word = IRREGULAR.get(word, word).removesuffix("'s")
+    for _ in range(2):
+        ending = next((one for one in ENDINGS if len(word) - len(one) >= _LEAST and word.endswith(one)), "")
+        word = word.removesuffix(ending)
+    if len(word) > _LEAST and word[-1] in _VOWELS:
+        word = word[:-1]
+    if len(word) > _LEAST and word[-1] == word[-2]:
+        word = word[:-1]
+    return _vowel_change(word)
+
+
+def _vowel_change(word: str) -> str:
+    """Undo what Spanish stress does to a stem: `quier` is `quer`, `pued` is `pod`, `busqu` is `busc`."""
+    word = re.sub(r"qu$", "c", re.sub(r"gu$", "g", word))
+    return word.replace("ie", "e").replace("ue", "o")
+
+
+def sentences(text: str) -> list[str]:
+    """Split a text where a sentence or a line ends; the dot in `1.200` ends none."""
+    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]

@@ -1,0 +1,1 @@
+"""The one-machine stack: real servers from packages, started and watched by one process. Linux and macOS only."""

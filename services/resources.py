@@ -1,0 +1,81 @@
+"""Opens every client, and closes all of them, on one loop: for worker, API and commands alike."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from afterturn_client.redis_connection import AnyRedis, open_redis
+from temporalio.client import Client
+
+from services import temporal
+from services.llm_proxy.client import ModelClient
+from services.postgres.answers import Answers
+from services.postgres.archive import Archive
+from services.postgres.chunks import Chunks
+from services.postgres.database import Database
+from services.postgres.embeddings import Embeddings
+from services.postgres.quarantine import Quarantine
+from services.postgres.rooms import Rooms
+from services.postgres.search import Search
+from services.postgres.summaries import Summaries
+from services.room_buffer.buffer import RoomBuffer
+from services.settings import ChunkSettings, DatabaseSettings, ModelSettings, RedisSettings, load
+
+# A claim of large messages takes longer to read than a producer would wait.
+REDIS_SECONDS = 5.0
+REDIS_CONNECTIONS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    redis: AnyRedis
+    buffer: RoomBuffer
+    database: Database
+    archive: Archive
+    chunks: Chunks
+    answers: Answers
+    summaries: Summaries
+    embeddings: Embeddings
+    quarantine: Quarantine
+    rooms: Rooms
+    search: Search
+    model: ModelClient
+    models: ModelSettings
+    temporal: Client
+
+
+@asynccontextmanager
+async def open_resources() -> AsyncIterator[Resources]:
+    """Open everything as the environment says. Nothing is asked yet: each client connects at its first use."""
+    models, chunking, postgres = load(ModelSettings), load(ChunkSettings), load(DatabaseSettings)
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(_redis(load(RedisSettings).redis_url, connections=REDIS_CONNECTIONS))
+        database = await stack.enter_async_context(
+            Database.open(postgres.database_url, pool_size=postgres.database_pool_size)
+        )
+        model = await stack.enter_async_context(ModelClient.open(models.llm_proxy_url))
+        yield Resources(
+            redis=redis,
+            buffer=RoomBuffer(redis),
+            database=database,
+            archive=Archive(database),
+            chunks=Chunks(database, max_tokens=chunking.chunk_tokens, max_messages=chunking.chunk_messages),
+            answers=Answers(database),
+            summaries=Summaries(database),
+            embeddings=Embeddings(database, models.embedding_model),
+            quarantine=Quarantine(database),
+            rooms=Rooms(database),
+            search=Search(database, models.embedding_model),
+            model=model,
+            models=models,
+            temporal=await temporal.connect(lazy=True),
+        )
+
+
+@asynccontextmanager
+async def _redis(url: str, *, connections: int) -> AsyncIterator[AnyRedis]:
+    redis = open_redis(url, answer_seconds=REDIS_SECONDS, connections=connections)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()

@@ -1,0 +1,31 @@
+"""Real servers for the tests, in a folder whose path is short enough for Unix sockets."""
+
+import asyncio
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from services.embedded.server import Server
+
+ServerT = TypeVar("ServerT", bound=Server)
+# The tests kill processes, never the machine: nothing has to wait for the disk.
+FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="at-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def running(server: ServerT) -> Iterator[ServerT]:
+    """Run a server for tests of any event loop; it is a child of this thread."""
+    with asyncio.Runner() as runner:
+        runner.run(server.start())
+        try:
+            yield server
+        finally:
+            runner.run(server.stop())
