@@ -3,6 +3,7 @@
 A bad value fails at start: `load` names the variable and what it takes.
 """
 
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
@@ -92,6 +93,22 @@ class ProxySettings(ModelSettings):
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value
+
+
+class EmbeddedSettings(ResourceSettings):
+    """The one-machine stack: where its data is, and its ports.
+
+    Models left unset are chosen by what this machine has.
+    """
+
+    afterturn_folder: Path = Path(".afterturn")
+    redis_port: Port = 6389
+    temporal_port: Port = 7233
+    temporal_ui_port: Port = 8233
+    llm_proxy_port: Port = 8000
+    ollama_url_internal: str = Field("http://127.0.0.1:11434", pattern=r"^(https?://|$)")
+    summary_model: str | None = None
+    embedding_model: str | None = None
 
 
 def load(settings: type[SettingsT]) -> SettingsT:

@@ -21,6 +21,7 @@ Kind = Literal["word", "name", "number", "date"]
 # says little of the coffee, but where that is the source, nobody `drinks coffee`.
 NEGATED_IN_STATEMENT = 1
 NEGATED_IN_SOURCE = 3
+TEN, CENTURY, MOST_DAYS, MONTHS, NOON = 10, 100, 31, 12, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Clause:
 
 def read(text: str, sent: date | None = None) -> list[list[Clause]]:
     """Give the clauses of each sentence. `sent` is the day it was said on: it is what makes a text a source."""
-    return [_Reader(sentence, sent).clauses() for sentence in sentences(text)]
+    said = (_Reader(sentence, sent).clauses() for sentence in sentences(text))
+    return [clauses for clauses in said if clauses]
 
 
 _MONTH = "|".join(sorted(lexicon.MONTHS, key=len, reverse=True))
@@ -121,21 +123,25 @@ class _Reader:
             )
 
     def _meaning(self, text: str, word: str) -> tuple[Kind, frozenset[Key]]:
-        capital = text[0].isupper()
-        if word in lexicon.RELATIVE_DAYS and self._before != "la":
-            return "date", self._relative_day(lexicon.RELATIVE_DAYS[word])
-        if word in lexicon.WEEKDAYS:
-            return "date", self._weekday(lexicon.WEEKDAYS[word])
-        if word in lexicon.LONG_MONTHS and (capital or word not in lexicon.DOUBTFUL_MONTHS):
-            return "date", self._date(0, lexicon.MONTHS[word], 0)
+        day = self._day(word, capital=text[0].isupper())
+        if day:
+            return "date", day
         if word in lexicon.NUMBERS or word in lexicon.SCALES:
-            return self._number_word(word)
-        if word in lexicon.STOP_WORDS or word in lexicon.NEGATORS:
+            return "number", self._number_word(word)
+        silent = self._sent is None and stem(word) in lexicon.REPORTING
+        if silent or word in lexicon.STOP_WORDS or word in lexicon.NEGATORS:
             return "word", frozenset()
-        if self._sent is None and stem(word) in lexicon.REPORTING:
-            return "word", frozenset()
-        named = (capital and self._started) or sum(letter.isupper() for letter in text) > 1
+        named = (text[0].isupper() and self._started) or sum(letter.isupper() for letter in text) > 1
         return ("name" if named else "word"), self._word_keys(word, named=named)
+
+    def _day(self, word: str, *, capital: bool) -> frozenset[Key]:
+        if word in lexicon.RELATIVE_DAYS and self._before != "la":
+            return self._relative_day(lexicon.RELATIVE_DAYS[word])
+        if word in lexicon.WEEKDAYS:
+            return self._weekday(lexicon.WEEKDAYS[word])
+        if word in lexicon.LONG_MONTHS and (capital or word not in lexicon.DOUBTFUL_MONTHS):
+            return self._date(0, lexicon.MONTHS[word], 0)
+        return frozenset()
 
     def _word_keys(self, word: str, *, named: bool) -> frozenset[Key]:
         bare = word.removesuffix("'s")
@@ -144,14 +150,14 @@ class _Reader:
             return frozenset(names)
         return frozenset({("word", stem(word)), *names})
 
-    def _number_word(self, word: str) -> tuple[Kind, frozenset[Key]]:
+    def _number_word(self, word: str) -> frozenset[Key]:
         value = Decimal(lexicon.SCALES.get(word) or lexicon.NUMBERS[word])
         last = self._clause.claims[-1] if self._clause.claims else None
         adjacent = last is not None and last.kind == "number" and last.text.casefold() == self._before
-        if adjacent and last is not None and (word in lexicon.SCALES or value < 10 <= _value(last)):
+        if adjacent and last is not None and (word in lexicon.SCALES or value < TEN <= _value(last)):
             self._clause.claims.pop()
             value = _value(last) * value if word in lexicon.SCALES else _value(last) + value
-        return "number", frozenset({("number", value.normalize())})
+        return frozenset({("number", value.normalize())})
 
     def _quantity(self, kind: str, text: str) -> None:
         if kind == "number":
@@ -173,14 +179,16 @@ class _Reader:
         numbers = [int(number) for number in re.findall(r"\d+", text)]
         if not month:
             return self._date(*numbers)
-        year = next((number for number in numbers if number > 31), 0)
-        day = next((number for number in numbers if number <= 31), 0)
+        year = next((number for number in numbers if number > MOST_DAYS), 0)
+        day = next((number for number in numbers if number <= MOST_DAYS), 0)
         return self._date(year, month, day)
 
     def _numeric_date(self, text: str) -> frozenset[Key]:
         first, second, year = (int(part) for part in re.split(r"[/.-]", text))
-        year += 2000 if year < 100 else 0
-        readings = [self._date(year, month, day) for day, month in ((first, second), (second, first)) if month <= 12]
+        year += 2000 if year < CENTURY else 0
+        readings = [
+            self._date(year, month, day) for day, month in ((first, second), (second, first)) if month <= MONTHS
+        ]
         return frozenset[Key]().union(*readings)
 
     def _date(self, year: int, month: int, day: int) -> frozenset[Key]:
@@ -241,14 +249,14 @@ def _generalised(year: int, month: int, day: int) -> frozenset[Key]:
 
 
 def _time(text: str) -> frozenset[Key]:
-    hour, minute = (int(part) for part in (re.findall(r"\d+", text) + ["0"])[:2])
+    hour, minute = (int(part) for part in [*re.findall(r"\d+", text), "0"][:2])
     half = re.search(r"[ap]\.?m", text, re.IGNORECASE)
     if half:
-        hour = hour % 12 + (12 if half.group()[0] in "pP" else 0)
-    hours = {hour} if half or hour > 12 else {hour, (hour + 12) % 24}
+        hour = hour % NOON + (NOON if half.group()[0] in "pP" else 0)
+    hours = {hour} if half or hour > NOON else {hour, (hour + NOON) % (2 * NOON)}
     keys: set[Key] = {("time", one * 60 + minute) for one in hours}
     if not minute:
-        keys |= {("number", Decimal(hour)), ("number", Decimal(hour % 12 or 12))}
+        keys |= {("number", Decimal(hour)), ("number", Decimal(hour % NOON or NOON))}
     return frozenset(keys)
 
 

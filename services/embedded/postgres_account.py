@@ -12,6 +12,7 @@ from services.embedded.errors import ProgramMissingError, StackError
 _ACCOUNT = "afterturn"
 # Where a system has no `useradd`, this account is there all the same.
 _SPARE_ACCOUNT = "nobody"
+_PASS = stat.S_IXGRP | stat.S_IXOTH
 
 
 def account_for(data: Path) -> str | None:
@@ -37,9 +38,9 @@ def own(folder: Path, account: str | None) -> None:
 def open_way(*places: Path) -> list[Path]:
     """Let other accounts pass through (not list) the folders above `places`; return those that had to be opened."""
     above = {parent for place in places for parent in place.absolute().parents}
-    closed = [folder for folder in sorted(above) if not folder.stat().st_mode & stat.S_IXOTH]
+    closed = [folder for folder in sorted(above) if folder.stat().st_mode & _PASS != _PASS]
     for folder in closed:
-        folder.chmod(folder.stat().st_mode | stat.S_IXOTH)
+        folder.chmod(folder.stat().st_mode | _PASS)
     return closed
 
 

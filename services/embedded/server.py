@@ -58,6 +58,9 @@ class Server(ABC):
     def environment(self) -> dict[str, str]:
         return dict(os.environ)
 
+    def working_folder(self) -> Path:
+        return self.folder
+
     def user(self) -> str | None:
         """Name the account that it shall run under; None keeps ours."""
         return None
@@ -136,7 +139,7 @@ class Server(ABC):
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                cwd=self.folder,
+                cwd=self.working_folder(),
                 env=self.environment(),
                 # Ctrl-C in the terminal is for the supervisor, which then stops its servers in their order.
                 start_new_session=True,

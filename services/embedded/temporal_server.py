@@ -42,9 +42,12 @@ class TemporalServer(Server):
     def ui_url(self) -> str:
         return f"http://{LOOPBACK}:{self.ui_port}"
 
-    async def prepare(self) -> None:
+    def check_ports(self) -> None:
         check_free(self.port, self.title, "TEMPORAL_PORT")
         check_free(self.ui_port, "Temporal's UI", "TEMPORAL_UI_PORT")
+
+    async def prepare(self) -> None:
+        self.check_ports()
         self._program = await find_temporal_cli(on_step=self._on_step)
 
     def command(self) -> list[str]:

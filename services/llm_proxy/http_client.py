@@ -4,6 +4,8 @@ import httpx
 
 CONNECT_SECONDS = 5.0
 _CONNECTIONS = 256
+# Servers of our kind drop an idle connection after 5 s; a request sent at that moment would fail for nothing.
+_IDLE_SECONDS = 3.0
 
 
 def http_client(url: str, *, api_key: str | None = None) -> httpx.AsyncClient:
@@ -17,7 +19,9 @@ def http_client(url: str, *, api_key: str | None = None) -> httpx.AsyncClient:
         base_url=base,
         headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS // 8),
+        limits=httpx.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS // 8, keepalive_expiry=_IDLE_SECONDS
+        ),
         trust_env=base.scheme == "https" and not _is_loopback(base.host),
         # Reads SSL_CERT_FILE and SSL_CERT_DIR whatever `trust_env` says. Loading the certificates takes a while, and
         # plain HTTP, which follows no redirect, never looks at them.

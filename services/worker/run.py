@@ -15,7 +15,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from activities.failures import ScrubFailures
 from services import temporal
 from services.domain.errors import AfterturnError
-from services.resources import open_resources
+from services.resources import Resources, open_resources
 from services.settings import WorkerSettings, load
 from services.worker.activities import Activities, wire
 from services.worker.schedules import apply_schedules
@@ -70,11 +70,16 @@ def build_workers(client: Client, activities: Activities, settings: WorkerSettin
 @asynccontextmanager
 async def running_workers() -> AsyncIterator[None]:
     """Run workers while the body runs; leaving waits for the steps at work."""
+    async with open_resources() as resources, serving(resources, await connect_to_temporal()):
+        yield
+
+
+@asynccontextmanager
+async def serving(resources: Resources, client: Client) -> AsyncIterator[None]:
+    """Serve the task queues with these clients, and see to it that the schedules stand."""
     settings = load(WorkerSettings)
+    await apply_schedules(client)
     async with AsyncExitStack() as stack:
-        resources = await stack.enter_async_context(open_resources())
-        client = await connect_to_temporal()
-        await apply_schedules(client)
         for worker in build_workers(client, wire(resources), settings):
             await stack.enter_async_context(worker)
         logger.info("worker started: %s", settings.task_queues)

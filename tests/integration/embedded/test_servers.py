@@ -6,7 +6,11 @@ from redis.asyncio import Redis
 
 async def test_fixture_database(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
-    print(await connection.fetch("select version(), lower('ÑÁ'), to_tsvector('spanish', 'Ñandúes niños CORRÍAN'), to_tsvector('simple','ÑANDÚ')"))
+    print(
+        await connection.fetch(
+            "select version(), lower('ÑÁ'), to_tsvector('spanish', 'Ñandúes niños CORRÍAN'), to_tsvector('simple','ÑANDÚ')"
+        )
+    )
     print(await connection.fetch("select * from pg_available_extensions where name='vector'"))
     await connection.close()
 

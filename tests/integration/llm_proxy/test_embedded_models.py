@@ -168,8 +168,8 @@ async def test_the_embedder_does_not_complete(http: httpx.AsyncClient) -> None:
 
 
 async def test_work_in_the_models_does_not_hold_up_health(http: httpx.AsyncClient) -> None:
-    batch = {"model": E5, "input": [f"number {number}" for number in range(64)]}
-    work = [asyncio.create_task(http.post("/v1/embeddings", json=batch)) for _ in range(4)]
+    batch = {"model": E5, "input": [f"number {number}" for number in range(32)]}
+    work = [asyncio.create_task(http.post("/v1/embeddings", json=batch)) for _ in range(2)]
     work += [asyncio.create_task(http.post("/v1/chat/completions", json=chat("Tell a story."))) for _ in range(4)]
     slowest = 0.0
     while not all(task.done() for task in work):
@@ -177,7 +177,7 @@ async def test_work_in_the_models_does_not_hold_up_health(http: httpx.AsyncClien
         assert (await http.get("/health")).status_code == 200
         slowest = max(slowest, time.monotonic() - started)
         await asyncio.sleep(0.02)
-    assert [task.result().status_code for task in work] == [200] * 8
+    assert [task.result().status_code for task in work] == [200] * 6
     assert slowest < 1
 
 

@@ -64,7 +64,7 @@ class MarkClearedApart(EditedBuffer):
 
     async def _clear_after(self, room_id: str, answer: AnswerT) -> AnswerT:
         if isinstance(answer, Empty):
-            await asyncio.sleep(0.003)
+            await asyncio.sleep(0.02)
             await self._redis.delete(wake_key(room_id))
         return answer
 

@@ -1,7 +1,7 @@
 import pytest
 
 from services.domain.errors import InvalidInputError
-from services.llm_proxy.upstreams.opening import open_upstreams
+from services.llm_proxy.app import create_app
 from services.settings import ProxySettings, load
 
 
@@ -27,7 +27,6 @@ def test_a_bad_value_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value:
         load(ProxySettings)
 
 
-async def test_a_proxy_needs_an_upstream() -> None:
+def test_a_proxy_needs_an_upstream() -> None:
     with pytest.raises(InvalidInputError, match="OLLAMA_URL_INTERNAL"):
-        async with open_upstreams(ProxySettings(_env_file=None)):
-            pass
+        create_app(ProxySettings(_env_file=None))

@@ -1,0 +1,61 @@
+"""The main job on real servers, with a model whose answers are fixed."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from afterturn_client.memory_client import MemoryClient
+
+from services.resources import Resources, open_resources
+from services.worker.run import running_workers
+from tests.support.openai_server import OpenAIServer
+
+SUMMARY_MODEL = "chat-model"
+EMBEDDING_MODEL = "embedding-model"
+
+
+@pytest.fixture
+async def model() -> AsyncIterator[OpenAIServer]:
+    async with OpenAIServer(answer=lambda _: "The user moved to Lima.") as server:
+        yield server
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch,
+    redis_url: str,
+    database_url: str,
+    temporal_namespace: str,
+    temporal_address: str,
+    model: OpenAIServer,
+) -> None:
+    """Point every setting at this test's own servers."""
+    for name, value in {
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
+        "TEMPORAL_ADDRESS": temporal_address,
+        "TEMPORAL_NAMESPACE": temporal_namespace,
+        "LLM_PROXY_URL": model.url,
+        "SUMMARY_MODEL": SUMMARY_MODEL,
+        "EMBEDDING_MODEL": EMBEDDING_MODEL,
+        "LINGER_SECONDS": "1",
+        "SHUTDOWN_SECONDS": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+async def resources(environment: None) -> AsyncIterator[Resources]:
+    async with open_resources() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def worker(resources: Resources) -> AsyncIterator[None]:
+    async with running_workers():
+        yield
+
+
+@pytest.fixture
+async def memory(environment: None) -> AsyncIterator[MemoryClient]:
+    async with MemoryClient.connect() as client:
+        yield client
