@@ -88,11 +88,16 @@ class Summariser:
         said = await self._model.complete(model=self._name, messages=messages, max_tokens=max_tokens)
         return await self._answers.record(
             key,
-            RecordedAnswer(said.text.replace("\x00", "").strip(), shown),
+            RecordedAnswer(_answer_in(said.text), shown),
             prompt_tokens=said.prompt_tokens,
             completion_tokens=said.completion_tokens,
             run_id=run_id,
         )
+
+
+def _answer_in(text: str) -> str:
+    """Leave out what a model thought aloud, and what Postgres cannot hold."""
+    return text.rpartition("</think>")[2].replace("\x00", "").strip()
 
 
 def _language(text: str) -> str:

@@ -20,6 +20,8 @@ NEWEST_SHARE = 0.5
 CUT = "\u2026"
 
 _WORD = re.compile(r"\w+")
+_LIST = re.compile(r":\s*\n\s*[-*\u2022]\s+")
+_LIST_ITEM = re.compile(r"\s*\n\s*[-*\u2022]\s+")
 _SPEAKER = re.compile(r"(user|assistant|tool|system)\b[^:\n]{0,210}: ")
 
 
@@ -64,7 +66,7 @@ def _said(messages: Sequence[ArchivedMessage]) -> list[tuple[str, str]]:
 
 
 def _shown(message: ArchivedMessage) -> list[str]:
-    parts = sentences(message.content[:MOST_MESSAGE_CHARS])
+    parts = sentences(_LIST_ITEM.sub("; ", _LIST.sub(": ", message.content[:MOST_MESSAGE_CHARS])))
     if not parts:
         parts = [line(message).removeprefix(f"{message.speaker}: ").strip() or CUT]
     return [_cut(part, MOST_SENTENCE_CHARS) for part in parts]

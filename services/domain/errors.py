@@ -36,7 +36,7 @@ class ModelUnavailableError(TransientError):
 
 
 class ModelRefusedError(PermanentError):
-    """The model can never answer this request: it is too long, malformed, or names an unknown model."""
+    """The model can never answer this request: it is too long or malformed."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)

@@ -35,10 +35,9 @@ NUMBERS = _numbered(
     " eighteen/dieciocho nineteen/diecinueve twenty/veinte veintiuno veintidos veintitres veinticuatro veinticinco"
     " veintiseis veintisiete veintiocho veintinueve thirty/treinta",
 ) | {
-    word: number
-    for number, group in ((40, "forty/cuarenta"), (50, "fifty/cincuenta"), (60, "sixty/sesenta"), (70, "seventy/setenta"))
-    for word in group.split("/")
-} | {"eighty": 80, "ochenta": 80, "ninety": 90, "noventa": 90, "cien": 100, "ciento": 100}  # fmt: skip
+    "forty": 40, "cuarenta": 40, "fifty": 50, "cincuenta": 50, "sixty": 60, "sesenta": 60, "seventy": 70, "setenta": 70,
+    "eighty": 80, "ochenta": 80, "ninety": 90, "noventa": 90, "cien": 100, "ciento": 100,
+}  # fmt: skip
 SCALES = {
     "hundred": 100, "thousand": 1_000, "mil": 1_000, "k": 1_000,
     "million": 1_000_000, "millions": 1_000_000, "millon": 1_000_000, "millones": 1_000_000,

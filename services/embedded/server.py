@@ -28,12 +28,12 @@ class Server(ABC):
     thread. Nothing here belongs to an event loop, so it may be started on one and stopped on another.
     """
 
-    title: ClassVar[str]
+    title: str
     stop_signal: ClassVar[int] = signal.SIGTERM
     # Sent by the kernel when the supervising process is gone.
     orphan_signal: ClassVar[int] = signal.SIGKILL
-    start_seconds: ClassVar[float] = 60.0
-    stop_seconds: ClassVar[float] = 15.0
+    start_seconds: float = 60.0
+    stop_seconds: float = 15.0
 
     def __init__(self, folder: Path, *, log: Path | None = None, pid_file: Path | None = None) -> None:
         self.folder = folder.absolute()

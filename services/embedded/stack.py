@@ -4,7 +4,6 @@ import asyncio
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -38,13 +37,19 @@ class EmbeddedStack:
         folder = settings.afterturn_folder.absolute()
         self._folder = folder
         self._files = StackFiles(folder)
-        self.postgres = PostgresServer(folder / "data/postgres", **self._places("postgres"), on_step=on_step)
-        self.redis = RedisServer(folder / "data/redis", port=settings.redis_port, **self._places("redis"))
+        data, logs, run = folder / "data", folder / "logs", folder / "run"
+        self.postgres = PostgresServer(
+            data / "postgres", log=logs / "postgres.log", pid_file=run / "postgres.pid", on_step=on_step
+        )
+        self.redis = RedisServer(
+            data / "redis", port=settings.redis_port, log=logs / "redis.log", pid_file=run / "redis.pid"
+        )
         self.temporal = TemporalServer(
-            folder / "data",
+            data,
             port=settings.temporal_port,
             ui_port=settings.temporal_ui_port,
-            **self._places("temporal"),
+            log=logs / "temporal.log",
+            pid_file=run / "temporal.pid",
             on_step=on_step,
         )
         self.addresses = StackAddresses(
@@ -72,7 +77,7 @@ class EmbeddedStack:
             for server in self.servers:
                 await self._start(server, exit_)
             self._files.publish(self.addresses)
-            await self._watch(exit_)
+            self._watch(exit_)
             self._exit = exit_.pop_all()
         return self
 
@@ -93,9 +98,6 @@ class EmbeddedStack:
         finally:
             for number in numbers:
                 loop.remove_signal_handler(number)
-
-    def _places(self, name: str) -> dict[str, Path]:
-        return {"log": self._folder / f"logs/{name}.log", "pid_file": self._folder / f"run/{name}.pid"}
 
     async def _choose_programs(self) -> None:
         settings = self._settings
@@ -134,11 +136,12 @@ class EmbeddedStack:
         await server.stop()
         self._on_step(server.title, "stopped", "")
 
-    async def _watch(self, exit_: AsyncExitStack) -> None:
-        group = asyncio.gather(*(keep_running(server, self._on_step) for server in self.servers))
-        exit_.push_async_callback(_cancel, group)
+    def _watch(self, exit_: AsyncExitStack) -> None:
+        watchers = [asyncio.create_task(keep_running(server, self._on_step)) for server in self.servers]
+        exit_.push_async_callback(_cancel, watchers)
 
 
-async def _cancel(group: "asyncio.Future[list[None]]") -> None:
-    group.cancel()
-    await asyncio.wait([group])
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

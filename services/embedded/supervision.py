@@ -4,7 +4,6 @@ import asyncio
 import signal
 import time
 
-from services.domain.errors import AfterturnError
 from services.embedded.server import Server
 from services.embedded.steps import OnStep
 
@@ -37,7 +36,7 @@ async def _start_again(server: Server, wait: float, on_step: OnStep) -> float:
         wait = min(wait * 2, _LONGEST_WAIT_SECONDS)
         try:
             await server.start()
-        except (AfterturnError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, watching goes on
             on_step(server.title, "failed", f"{error}; trying again in {wait:.0f} s")
         else:
             on_step(server.title, "ready", "started again")

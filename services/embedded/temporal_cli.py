@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,9 +29,19 @@ _SAY_EVERY_SECONDS = 10
 _NAME = "Temporal CLI"
 
 
-async def find_temporal_cli(cache: Path | None = None, on_step: OnStep = silent) -> Path:
+# Puts the program into the folder that it is given and returns its place; None when it cannot be had that way.
+Source = Callable[[Path, OnStep], Awaitable[Path | None]]
+
+
+async def find_temporal_cli(
+    cache: Path | None = None,
+    on_step: OnStep = silent,
+    *,
+    path: str | None = None,
+    sources: Sequence[Source] | None = None,
+) -> Path:
     """Return the program, getting it first where this machine has none yet; that can take minutes."""
-    if on_path := shutil.which("temporal"):
+    if on_path := shutil.which("temporal", path=path):
         if await _is_new_enough(Path(on_path)):
             return Path(on_path)
         on_step(_NAME, "note", f"{on_path} is older than server {'.'.join(map(str, _OLDEST_SERVER))}: passed over")
@@ -42,7 +52,7 @@ async def find_temporal_cli(cache: Path | None = None, on_step: OnStep = silent)
     folder.mkdir(parents=True, exist_ok=True)
     async with _locked(folder / "lock", on_step):
         if not program.exists():
-            await _get(program, on_step)
+            await _get(program, sources or (_download, _build), on_step)
     return program
 
 
@@ -50,13 +60,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "afterturn"
 
 
-async def _get(program: Path, on_step: OnStep) -> None:
+async def _get(program: Path, sources: Sequence[Source], on_step: OnStep) -> None:
     # In the same folder, so that moving it into place is one step that cannot be seen half done.
     with tempfile.TemporaryDirectory(dir=program.parent, prefix=".new-") as draft:
-        made = await _download(Path(draft), on_step) or await _build(Path(draft), on_step)
-        made.chmod(0o755)
-        made.replace(program)
-    on_step(_NAME, "ready", f"kept in {program}")
+        for source in sources:
+            if made := await source(Path(draft), on_step):
+                made.chmod(0o755)
+                made.replace(program)
+                on_step(_NAME, "ready", f"kept in {program}")
+                return
+    raise ProgramMissingError(
+        "Temporal's CLI cannot be downloaded from here, and there is no Go to build it with: "
+        "put `temporal` on the PATH, or install Go"
+    )
 
 
 async def _download(draft: Path, on_step: OnStep) -> Path | None:
@@ -66,7 +82,7 @@ async def _download(draft: Path, on_step: OnStep) -> Path | None:
             server = await WorkflowEnvironment.start_local(download_dest_dir=str(draft))
             await server.shutdown()
     except (RuntimeError, TimeoutError):
-        on_step(_NAME, "note", "it cannot be downloaded from here; it is built from its Go module instead")
+        on_step(_NAME, "note", "it cannot be downloaded from here")
         return None
     return await asyncio.to_thread(_program_in, draft)
 
@@ -75,13 +91,10 @@ def _program_in(folder: Path) -> Path | None:
     return next((path for path in folder.iterdir() if path.is_file() and os.access(path, os.X_OK)), None)
 
 
-async def _build(draft: Path, on_step: OnStep) -> Path:
+async def _build(draft: Path, on_step: OnStep) -> Path | None:
     go = shutil.which("go")
     if go is None:
-        raise ProgramMissingError(
-            "Temporal's CLI cannot be downloaded from here, and there is no Go to build it with: "
-            "put `temporal` on the PATH, or install Go"
-        )
+        return None
     on_step(_NAME, "working", f"building {CLI_VERSION} with Go; this takes some minutes, once")
     log = draft.parent / "build.log"
     with log.open("wb") as output:

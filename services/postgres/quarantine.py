@@ -6,11 +6,15 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Update, func, select, update
+from sqlalchemy.orm import defer
 
 from services.domain.messages import ClaimedEntry, Rejected
 from services.postgres.archive import quarantine_entries
 from services.postgres.database import Database
 from services.postgres.tables import ChunkRow, QuarantineRow
+
+# What one transaction set aside has one time.
+_AS_THEY_CAME = (QuarantineRow.created_at, QuarantineRow.source, QuarantineRow.position, QuarantineRow.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,14 @@ class Quarantine:
         if room_id is not None:
             wanted = wanted.where(QuarantineRow.room_id == room_id)
         async with self._database.transaction() as session:
-            rows = await session.scalars(wanted.order_by(QuarantineRow.created_at, QuarantineRow.id).limit(limit))
-            return [_quarantined(row) for row in rows]
+            ordered = wanted.order_by(*_AS_THEY_CAME).limit(limit).options(defer(QuarantineRow.raw))
+            return [_quarantined(row) for row in await session.scalars(ordered)]
+
+    async def open_ids(self) -> list[UUID]:
+        """Give the ids of all that is open, in the order in which it came."""
+        async with self._database.transaction() as session:
+            wanted = select(QuarantineRow.id).where(QuarantineRow.state == "open")
+            return list(await session.scalars(wanted.order_by(*_AS_THEY_CAME)))
 
     async def get(self, item: UUID) -> Quarantined | None:
         async with self._database.transaction() as session:

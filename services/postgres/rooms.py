@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, cast, func, or_, select
 
 from services.domain.messages import ArchivedMessage
 from services.postgres.chunks import read_messages
@@ -46,7 +46,7 @@ class Rooms:
         length = ChunkRow.last_seq - ChunkRow.first_seq + 1
 
         def covered(state: str) -> ColumnElement[int]:
-            return func.coalesce(func.sum(length).filter(ChunkRow.state == state), 0)
+            return cast(func.coalesce(func.sum(length).filter(ChunkRow.state == state), 0), BigInteger)
 
         wanted = (
             select(Room.id, Room.last_seq, covered("digested"), covered("quarantined"), Room.last_archived_at)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from afterturn_client.redis_connection import AnyRedis
 from afterturn_client.rooms import check_claim_name, room_of_buffer
 
-from services.room_buffer.scanning import kinds_of, pages
+from services.room_buffer.scanning import scan_keys
 from services.room_buffer.scripts import domain_errors, script
 
 # No entry of a producer that sends text starts so.
 _MARK = b"\x00afterturn-taken:"
+_BUFFERS = "*:messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,17 @@ class InvalidBuffers:
         self._redis = redis
 
     async def scan(self) -> AsyncIterator[InvalidKey]:
-        async for page in pages(self._redis, "*:messages"):
-            keys = [key for key in page if _shaped_like_a_buffer(key)]
-            for key, kind in zip(keys, await kinds_of(self._redis, keys), strict=True):
-                valid = room_of_buffer(key.decode(errors="replace")) is not None and kind == "list"
-                if not valid and kind != "none":
+        known: set[bytes] = set()
+        async for key in scan_keys(self._redis, _BUFFERS, "list"):
+            if key not in known and _shaped_like_a_buffer(key):
+                known.add(key)
+                if not _is_rooms(key):
+                    yield InvalidKey(key, "list")
+        async for key in scan_keys(self._redis, _BUFFERS):
+            if key not in known and _shaped_like_a_buffer(key):
+                known.add(key)
+                kind = await self._kind_of(key)
+                if kind not in {"list", "none"}:
                     yield InvalidKey(key, kind)
 
     async def take(self, key: bytes, *, name: str, most: int) -> InvalidBatch | None:
@@ -55,6 +62,15 @@ class InvalidBuffers:
     async def drop(self, key: bytes, batch: InvalidBatch) -> bool:
         with domain_errors():
             return bool(await script("drop_invalid").run(self._redis, [key], [_MARK + f"{batch.name}:".encode()]))
+
+    async def _kind_of(self, key: bytes) -> str:
+        with domain_errors():
+            kind = await self._redis.type(key)
+        return kind if isinstance(kind, str) else kind.decode()
+
+
+def _is_rooms(key: bytes) -> bool:
+    return room_of_buffer(key.decode(errors="replace")) is not None
 
 
 def _shaped_like_a_buffer(key: bytes) -> bool:

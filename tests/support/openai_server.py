@@ -107,6 +107,7 @@ class OpenAIServer:
         self.embed = embed
         self.models = list(models)
         self.fault = fault
+        self.refuses: Callable[[dict[str, Any]], Fault | None] | None = None
         self.calls: Counter[str] = Counter()
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.headers: list[dict[str, str]] = []
@@ -187,6 +188,8 @@ class OpenAIServer:
 
     async def _respond(self, route: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
         fault = self.fault if self.fault and (self.fault.everywhere or route != MODELS) else None
+        if fault is None and self.refuses is not None:
+            fault = self.refuses(body)
         match fault:
             case Reset():
                 writer.transport.abort()
@@ -284,7 +287,7 @@ def _usage(body: dict[str, Any], message: dict[str, Any]) -> dict[str, int]:
 
 async def _caller_left(reader: asyncio.StreamReader) -> None:
     # A reader announces its end only to whoever reads, and reading would take the next request.
-    while not reader.at_eof() and reader.exception() is None:  # noqa: ASYNC110
+    while not reader.at_eof() and reader.exception() is None:
         await asyncio.sleep(0.02)
 
 

@@ -1,10 +1,14 @@
 """How Redis is reached: within time limits, and without trying again behind the caller's back."""
 
+import asyncio
+from typing import Any
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import TimeoutError as LateError
 
 AnyRedis = Redis | RedisCluster
 
@@ -17,24 +21,43 @@ def open_redis(
 ) -> AnyRedis:
     """Return a client for one event loop; close it with `aclose`.
 
-    It never sends a command twice by itself: where an answer was lost the command may have been carried out, and only
-    its sender knows whether a second time does harm. When all connections are busy a command waits for one.
+    A command that has no answer after `answer_seconds` fails, time spent on waiting for one of the connections included.
+    The client never sends a command twice by itself: where an answer was lost the command may have been carried out,
+    and only its sender knows whether a second time does harm.
     """
-    no_retry = Retry(NoBackoff(), 0)
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": connect_seconds,
+        # redis-py's own limit is made of `asyncio.wait_for`, which before Python 3.12 loses a cancellation now and then.
+        "socket_timeout": None,
+        "max_connections": connections,
+    }
+    client: _LimitedCluster | _LimitedRedis
     if cluster:
-        return RedisCluster.from_url(
-            url,
-            retry=no_retry,
-            socket_connect_timeout=connect_seconds,
-            socket_timeout=answer_seconds,
-            max_connections=connections,
-        )
-    pool = BlockingConnectionPool.from_url(
-        url,
-        retry=no_retry,
-        socket_connect_timeout=connect_seconds,
-        socket_timeout=answer_seconds,
-        max_connections=connections,
-        timeout=answer_seconds,
-    )
-    return Redis.from_pool(pool)
+        client = _LimitedCluster.from_url(url, **options)
+    else:
+        client = _LimitedRedis.from_pool(BlockingConnectionPool.from_url(url, timeout=answer_seconds, **options))
+    client.answer_seconds = answer_seconds
+    return client
+
+
+class _LimitedRedis(Redis):
+    answer_seconds = 2.0
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  as redis-py has it
+        try:
+            async with asyncio.timeout(self.answer_seconds):
+                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            raise LateError("Redis did not answer in time") from None
+
+
+class _LimitedCluster(RedisCluster):
+    answer_seconds = 2.0
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  as redis-py has it
+        try:
+            async with asyncio.timeout(self.answer_seconds):
+                return await super().execute_command(*args, **options)
+        except TimeoutError:
+            raise LateError("Redis did not answer in time") from None

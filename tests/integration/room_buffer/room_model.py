@@ -93,6 +93,10 @@ class ModelRoom:
         if self._run is None:
             self._run = asyncio.create_task(self._live_run())
 
+    async def ended(self) -> None:
+        """Wait for what the sweep started last, on an old sight of the room."""
+        await asyncio.gather(*filter(None, [self._run, *self._late]))
+
     async def _produce(self, producer: str, count: int) -> None:
         number = 0
         while number < count:
@@ -178,7 +182,7 @@ class ModelRoom:
     async def _left_after_settling(self) -> bool:
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
-            await asyncio.gather(*filter(None, [self._run, *self._late]))
+            await self.ended()
             if not await self._is_in_redis():
                 return False
             if not self._faults.sweep and self._run is None:
@@ -219,6 +223,7 @@ async def check_rooms(redis: AnyRedis, buffer: RoomBuffer, faults: Faults, seeds
     if sweep:
         sweep.cancel()
         await asyncio.gather(sweep, return_exceptions=True)
+    await asyncio.gather(*(room.ended() for room in rooms.values()))
     return outcomes
 
 

@@ -1,0 +1,37 @@
+"""The commands, their options and their help. Each imports its work only when it runs."""
+
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from services.cli import data_commands, server_commands
+from services.cli.exit_codes import INTERRUPTED, OK
+from services.cli.output import Output
+
+app = typer.Typer(
+    name="afterturn",
+    help="Durable memory for chat, written after every turn.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+server_commands.register(app)
+data_commands.register(app)
+
+
+def run_app(args: Sequence[str]) -> int:
+    """Run the command line; answer the exit code."""
+    try:
+        code = app(list(args), prog_name="afterturn", standalone_mode=False)
+    except TyperException as error:
+        Output(as_json=False).error(f"{error.format_message()}{_hint(error)}")
+        return error.exit_code
+    except typer.Abort:
+        return INTERRUPTED
+    return code if isinstance(code, int) else OK
+
+
+def _hint(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return f" (see `{context.command_path} --help`)" if context else ""

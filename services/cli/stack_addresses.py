@@ -1,0 +1,68 @@
+"""Finds the servers: those that the environment or `.env` names, else the embedded stack that runs in this folder."""
+
+import os
+from pathlib import Path
+
+import httpx
+from dotenv import load_dotenv
+from temporalio.envconfig import ClientConfig
+
+from services.embedded.addresses import RunningStack, read_running_stack
+from services.embedded.program import environment_of
+from services.settings import EmbeddedSettings, load
+
+_ADDRESSES = ("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "LLM_PROXY_URL")
+_ASK_SECONDS = 5.0
+
+
+def load_dot_env() -> None:
+    """Let `.env` count for the clients that read the environment only; what is set already stands."""
+    load_dotenv(Path(".env"))
+
+
+def use_running_stack() -> RunningStack | None:
+    """Point this process at the running stack, unless the environment names any server.
+
+    One system is addressed as a whole: half of one and half of another would read here and write there.
+    """
+    load_dot_env()
+    if named_servers():
+        return None
+    stack = find_running_stack()
+    if stack is not None:
+        point_at(stack)
+    return stack
+
+
+def named_servers() -> list[str]:
+    """Give the variables by which the environment says where a server is."""
+    named = [name for name in _ADDRESSES if os.environ.get(name)]
+    if "TEMPORAL_ADDRESS" not in named and ClientConfig.load_client_connect_config().get("target_host"):
+        named.append("TEMPORAL_PROFILE")
+    return named
+
+
+def find_running_stack() -> RunningStack | None:
+    """Look in this folder and in those above it."""
+    name = load(EmbeddedSettings).afterturn_folder
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if stack := read_running_stack(folder / name):
+            return stack
+    return None
+
+
+def point_at(stack: RunningStack) -> None:
+    os.environ.update(environment_of(stack))
+    for name, model in models_of(stack.llm_proxy_url).items():
+        os.environ.setdefault(name, model)
+
+
+def models_of(llm_proxy_url: str) -> dict[str, str]:
+    """Ask the proxy which models it was told to use; nothing where it does not say."""
+    try:
+        with httpx.Client(base_url=llm_proxy_url, timeout=_ASK_SECONDS, trust_env=False) as http:
+            roles = http.get("/ready").json()["models"]
+            return {"SUMMARY_MODEL": roles["summary"]["model"], "EMBEDDING_MODEL": roles["embedding"]["model"]}
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return {}
