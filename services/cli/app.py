@@ -25,7 +25,9 @@ def run_app(args: Sequence[str]) -> int:
     try:
         code = app(list(args), prog_name="afterturn", standalone_mode=False)
     except TyperException as error:
-        Output(as_json=False).error(f"{error.format_message()}{_hint(error)}")
+        # A command that was given nothing has shown its help already.
+        if message := error.format_message():
+            Output(as_json=False).error(f"{message}{_hint(error)}")
         return error.exit_code
     except typer.Abort:
         return INTERRUPTED

@@ -119,7 +119,7 @@ def quarantine_show(item_id: Annotated[UUID, typer.Argument(metavar="ID")], as_j
 
 
 def redrive(
-    item_ids: Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...")] = None,
+    item_ids: Annotated[list[UUID] | None, typer.Argument(metavar="ID")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is in quarantine.")] = False,
     room: Annotated[
         str | None, typer.Option("--room", metavar="ID", help="Where entries go whose key named no room.")

@@ -13,6 +13,7 @@ FAILED = 1
 WRONG_USAGE = 2
 UNREACHABLE = 3
 INTERRUPTED = 130
+TERMINATED = 143
 
 EPILOG = "Exit codes: 0 done, 1 failed or not found, 2 wrong usage or setting, 3 a server cannot be reached."
 _TRACEBACK_VARIABLE = "AFTERTURN_TRACEBACK"

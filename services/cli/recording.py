@@ -26,7 +26,7 @@ async def record(
     output: Output,
     room_id: str,
     *,
-    format: Format,
+    reads: Format,
     user_id: str | None,
     company_id: str | None,
 ) -> int:

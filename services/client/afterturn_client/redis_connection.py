@@ -1,7 +1,7 @@
 """How Redis is reached: within time limits, and without trying again behind the caller's back."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
@@ -9,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 from redis.exceptions import TimeoutError as LateError
+from redis.maint_notifications import MaintNotificationsConfig
 
 AnyRedis = Redis | RedisCluster
 
@@ -21,22 +22,25 @@ def open_redis(
 ) -> AnyRedis:
     """Return a client for one event loop; close it with `aclose`.
 
-    A command that has no answer after `answer_seconds` fails, time spent on waiting for one of the connections included.
-    The client never sends a command twice by itself: where an answer was lost the command may have been carried out,
-    and only its sender knows whether a second time does harm.
+    A command that has no answer after `answer_seconds` fails, the wait for one of the `connections` included. It
+    never sends a command twice by itself: where an answer was lost the command may have been carried out, and only its
+    sender knows whether a second time does harm.
     """
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         "socket_connect_timeout": connect_seconds,
-        # redis-py's own limit is made of `asyncio.wait_for`, which before Python 3.12 loses a cancellation now and then.
+        # redis-py's own limit uses `asyncio.wait_for`, which before Python 3.12 loses a cancellation now and then.
         "socket_timeout": None,
         "max_connections": connections,
+        # With them on, redis-py hands out connections that the server has closed: the first turns after a restart fail.
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
     }
     client: _LimitedCluster | _LimitedRedis
     if cluster:
-        client = _LimitedCluster.from_url(url, **options)
+        client = cast(_LimitedCluster, _LimitedCluster.from_url(url, **options))
     else:
-        client = _LimitedRedis.from_pool(BlockingConnectionPool.from_url(url, timeout=answer_seconds, **options))
+        pool = BlockingConnectionPool.from_url(url, timeout=answer_seconds, **options)
+        client = cast(_LimitedRedis, _LimitedRedis.from_pool(pool))
     client.answer_seconds = answer_seconds
     return client
 

@@ -25,8 +25,8 @@ def ollama(abilities: dict[str, list[str]]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(json.dumps(body).encode())
 
-        def log_message(self, format: str, *args: object) -> None:
-            del format, args
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            del code, size
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -43,7 +43,8 @@ async def join(nodes: Sequence[ClusterNode]) -> None:
 
 
 async def _is_whole(client: Redis, size: int) -> bool:
-    info: dict[str, str] = await _cluster(client, "INFO")
+    answer: bytes = await _cluster(client, "INFO")
+    info = dict(line.split(":") for line in answer.decode().split())
     return info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(size)
 
 

@@ -1,0 +1,58 @@
+# Everything from a machine with nothing but Python 3.11 (and Go, where Temporal's CLI cannot be downloaded).
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+PYTEST_ARGS ?=
+# Written last, so that a set-up that was cut off is done again.
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo up test lint format lock bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(READY) ## Make .venv with everything that the lock names
+
+$(READY): requirements.lock pyproject.toml services/client/pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make setup PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv==$(UV_VERSION)'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e services/client -e .
+	@touch $(READY)
+
+demo: setup ## Run the main job on the sample conversation
+	$(BIN)/afterturn demo
+
+up: setup ## Run the whole stack until Ctrl-C, and print its addresses
+	$(BIN)/afterturn up
+
+test: setup ## Run the tests, against real servers
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Not uv.lock: that would write download addresses into the repository.
+lock: setup ## Choose and pin the versions anew
+	$(BIN)/uv pip compile -q pyproject.toml --extra embedded --group dev --universal --generate-hashes \
+		--no-emit-index-url --no-emit-package afterturn-client --no-header -o requirements.lock --python-version 3.11
+
+bench: setup ## Measure on this machine
+	$(BIN)/python -m tests.benchmarks
+
+clean: ## Remove the environment and what tools keep; .afterturn, your data, stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info services/client/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

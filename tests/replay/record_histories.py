@@ -1,0 +1,251 @@
+"""Records one history for each way out of a workflow: `python -m tests.replay.record_histories`.
+
+Run it after a workflow was changed on purpose, look at what changed, and keep the old files as long as such runs may
+still be open somewhere: `test_replay.py` replays every file.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from afterturn_client.memory_client import MemoryClient
+from afterturn_client.names import MEMORY_QUEUE, PROCESS_ROOMS, ROOM_DIGEST, ROOM_MEMORY, room_digest_id, room_memory_id
+from temporalio.client import Client, WorkflowFailureError
+
+from activities.steps import NoInput, RoomInput
+from services import temporal
+from services.embedded.postgres_server import PostgresServer
+from services.embedded.redis_server import RedisServer
+from services.embedded.temporal_server import TemporalServer
+from services.postgres.migrate import upgrade
+from services.resources import Resources, open_resources
+from services.worker.run import serving
+from tests.support.openai_server import OpenAIServer, Status
+from tests.support.rooms import until_digested
+from tests.support.servers import short_folder
+from tests.support.steps import Gates, Point, watch
+
+HISTORIES = Path(__file__).parent / "histories"
+
+
+@dataclass(frozen=True)
+class Scene:
+    client: Client
+    resources: Resources
+    memory: MemoryClient
+    model: OpenAIServer
+    gates: Gates
+    redis: RedisServer
+
+    async def turn(self, room: str, text: str = "asks") -> None:
+        await self.memory.record_turn(room, user=text, assistant="hears", user_id="42")
+
+    async def held_at(self, workflow_id: str, where: Point) -> None:
+        self.gates.hold(workflow_id, where)
+
+    async def reached(self, workflow_id: str) -> None:
+        await asyncio.wait_for(self.gates.reached[workflow_id].wait(), 60)
+
+    async def ended(self, workflow_id: str) -> None:
+        with suppress(WorkflowFailureError):
+            await asyncio.wait_for(self.client.get_workflow_handle(workflow_id).result(), 90)
+
+    async def keep(self, name: str, workflow_id: str) -> None:
+        history = await self.client.get_workflow_handle(workflow_id).fetch_history()
+        text = json.dumps(_without_the_machine(json.loads(history.to_json())), indent=1)
+        await asyncio.to_thread((HISTORIES / f"{name}.json").write_text, text + "\n")
+
+    async def run_id(self, workflow_id: str) -> str | None:
+        return (await self.client.get_workflow_handle(workflow_id).describe()).run_id
+
+
+def _without_the_machine(found: Any) -> Any:
+    """Leave out which machine and which paths a history was recorded on."""
+    if isinstance(found, dict):
+        kept = {key: value for key, value in found.items() if key not in ("identity", "stackTrace")}
+        return {key: _without_the_machine(value) for key, value in kept.items()}
+    return [_without_the_machine(each) for each in found] if isinstance(found, list) else found
+
+
+async def one_burst(scene: Scene) -> None:
+    await scene.turn("room:burst")
+    await until_digested(scene.resources, "room:burst", 2)
+    await scene.ended(room_memory_id("room:burst"))
+    await scene.ended(room_digest_id("room:burst"))
+    await scene.keep("room_memory.one_burst", room_memory_id("room:burst"))
+    await scene.keep("room_digest.one_chunk", room_digest_id("room:burst"))
+
+
+async def nothing_buffered(scene: Scene) -> None:
+    for kind, workflow_id in ((ROOM_MEMORY, room_memory_id("room:none")), (ROOM_DIGEST, room_digest_id("room:none"))):
+        room = RoomInput(room_id="room:none")
+        await scene.client.start_workflow(kind, room, id=workflow_id, task_queue=MEMORY_QUEUE)
+        await scene.ended(workflow_id)
+    await scene.keep("room_memory.nothing_buffered", room_memory_id("room:none"))
+    await scene.keep("room_digest.nothing_left", room_digest_id("room:none"))
+
+
+async def messages_meanwhile(scene: Scene) -> None:
+    """Messages come while the first claim is archived, and again while the first digest is at work."""
+    memory, digest = room_memory_id("room:more"), room_digest_id("room:more")
+    await scene.held_at(memory, Point("archive", "add", "before"))
+    await scene.held_at(digest, Point("answers", "record", "before"))
+    await scene.turn("room:more", "first")
+    await scene.reached(memory)
+    await scene.turn("room:more", "second")
+    scene.gates.open[memory].set()
+    await scene.reached(digest)
+    await scene.ended(memory)
+    await scene.keep("room_memory.messages_meanwhile", memory)
+    before = await scene.run_id(memory)
+    await scene.turn("room:more", "third")
+    while await scene.run_id(memory) == before:
+        await asyncio.sleep(0.1)
+    await scene.ended(memory)
+    await scene.keep("room_memory.digest_already_at_work", memory)
+    scene.gates.open[digest].set()
+    await scene.ended(digest)
+    await scene.keep("room_digest.woken_at_work", digest)
+
+
+async def flushed(scene: Scene) -> None:
+    workflow_id = room_memory_id("room:flush")
+    await scene.turn("room:flush")
+    handle = scene.client.get_workflow_handle(workflow_id)
+    while not await _answers(handle.execute_update("flush", result_type=int)):
+        await asyncio.sleep(0.1)
+    await scene.ended(workflow_id)
+    await scene.keep("room_memory.flushed", workflow_id)
+
+
+async def _answers(call: Awaitable[object]) -> bool:
+    try:
+        await call
+    except Exception:  # noqa: BLE001  the room may not be awake yet
+        return False
+    return True
+
+
+async def cancelled(scene: Scene) -> None:
+    memory, digest = room_memory_id("room:cancel"), room_digest_id("room:cancel")
+    await scene.held_at(memory, Point("archive", "add", "before"))
+    await scene.held_at(digest, Point("answers", "record", "before"))
+    await scene.turn("room:cancel")
+    for name, workflow_id in (("room_memory", memory), ("room_digest", digest)):
+        await scene.reached(workflow_id)
+        await scene.client.get_workflow_handle(workflow_id).cancel()
+        await asyncio.sleep(1)
+        scene.gates.open[workflow_id].set()
+        await scene.ended(workflow_id)
+        await scene.keep(f"{name}.cancelled", workflow_id)
+
+
+async def cancelled_in_wait(scene: Scene) -> None:
+    workflow_id = room_memory_id("room:wait")
+    await scene.turn("room:wait")
+    await asyncio.sleep(0.5)
+    await scene.client.get_workflow_handle(workflow_id).cancel()
+    await scene.ended(workflow_id)
+    await scene.keep("room_memory.cancelled_in_wait", workflow_id)
+
+
+async def terminated(scene: Scene) -> None:
+    workflow_id = room_memory_id("room:end")
+    await scene.held_at(workflow_id, Point("archive", "add", "before"))
+    await scene.turn("room:end")
+    await scene.reached(workflow_id)
+    await scene.client.get_workflow_handle(workflow_id).terminate()
+    scene.gates.open[workflow_id].set()
+    await scene.keep("room_memory.terminated", workflow_id)
+
+
+async def poisoned(scene: Scene) -> None:
+    scene.model.refuses = lambda request: Status(400) if "poison" in str(request) else None
+    await scene.turn("room:poison", "the poison")
+    await until_digested(scene.resources, "room:poison", 2)
+    await scene.ended(room_digest_id("room:poison"))
+    await scene.keep("room_digest.split_and_quarantined", room_digest_id("room:poison"))
+
+
+async def redis_away(scene: Scene) -> None:
+    """The local claim fails, and the claim that can wait takes over."""
+    workflow_id = room_memory_id("room:away")
+    await scene.redis.stop()
+    room = RoomInput(room_id="room:away")
+    await scene.client.start_workflow(ROOM_MEMORY, room, id=workflow_id, task_queue=MEMORY_QUEUE)
+    await asyncio.sleep(8)
+    await scene.redis.start()
+    await scene.ended(workflow_id)
+    await scene.keep("room_memory.redis_away", workflow_id)
+
+
+async def wrong_input(scene: Scene) -> None:
+    await scene.client.start_workflow(ROOM_MEMORY, {"room": 1}, id="wrong-input", task_queue=MEMORY_QUEUE)
+    await scene.ended("wrong-input")
+    await scene.keep("room_memory.wrong_input", "wrong-input")
+
+
+async def swept(scene: Scene) -> None:
+    await scene.client.start_workflow(PROCESS_ROOMS, NoInput(), id="sweep-by-hand", task_queue=MEMORY_QUEUE)
+    await scene.ended("sweep-by-hand")
+    await scene.keep("process_rooms.swept", "sweep-by-hand")
+
+
+SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
+    one_burst,
+    nothing_buffered,
+    messages_meanwhile,
+    flushed,
+    cancelled,
+    cancelled_in_wait,
+    terminated,
+    poisoned,
+    redis_away,
+    wrong_input,
+    swept,
+)
+
+
+@asynccontextmanager
+async def on_stage() -> AsyncIterator[Scene]:
+    with short_folder() as folder:
+        async with (
+            RedisServer(folder / "redis") as redis,
+            PostgresServer(folder / "postgres", database="afterturn") as postgres,
+            TemporalServer(folder / "temporal") as server,
+            OpenAIServer(answer=lambda _: "The user asks.") as model,
+        ):
+            await upgrade(postgres.url)
+            os.environ |= {
+                "REDIS_URL": redis.url,
+                "DATABASE_URL": postgres.url,
+                "TEMPORAL_ADDRESS": server.address,
+                "LLM_PROXY_URL": model.url,
+                "SUMMARY_MODEL": "chat-model",
+                "EMBEDDING_MODEL": "embedding-model",
+                "LINGER_SECONDS": "2",
+            }
+            gates, client = Gates(), await temporal.connect()
+            async with (
+                open_resources() as resources,
+                MemoryClient.connect() as memory,
+                serving(watch(resources, gates.action), client),
+            ):
+                yield Scene(client, resources, memory, model, gates, redis)
+
+
+async def main() -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    async with on_stage() as scene:
+        for act in SCENES:
+            await act(scene)
+            scene.model.refuses = None
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
