@@ -20,6 +20,7 @@ NEWEST_SHARE = 0.5
 CUT = "\u2026"
 
 _WORD = re.compile(r"\w+")
+_ENDS = ".!?:;\u2026)\"'"
 _LIST = re.compile(r":\s*\n\s*[-*\u2022]\s+")
 _LIST_ITEM = re.compile(r"\s*\n\s*[-*\u2022]\s+")
 _SPEAKER = re.compile(r"(user|assistant|tool|system)\b[^:\n]{0,210}: ")
@@ -33,11 +34,11 @@ def extract_summary(messages: Sequence[ArchivedMessage], *, max_sentences: int =
     """
     spoken = [message for message in messages if message.role != "tool" and _WORD.search(message.content)]
     said = _said(spoken or messages)
-    costs = [len(speaker) + len(sentence) + 3 for speaker, sentence in said]
+    costs = [len(speaker) + len(sentence) + 4 for speaker, sentence in said]
     ranked = _ranked([sentence for _, sentence in said])
     chosen = _fitting(ranked[:max_sentences], costs, max_chars) or ranked[:1]
     lines = [
-        f"{speaker}: {' '.join(said[index][1] for index in group)}"
+        f"{speaker}: {_joined(said[index][1] for index in group)}"
         for speaker, group in groupby(sorted(chosen), key=lambda index: said[index][0])
     ]
     return _cut("\n".join(lines), max_chars)
@@ -70,6 +71,10 @@ def _shown(message: ArchivedMessage) -> list[str]:
     if not parts:
         parts = [line(message).removeprefix(f"{message.speaker}: ").strip() or CUT]
     return [_cut(part, MOST_SENTENCE_CHARS) for part in parts]
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return " ".join(part if part[-1] in _ENDS else f"{part}." for part in parts)
 
 
 def _units(text: str) -> list[str]:

@@ -3,7 +3,7 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, FailureError, WorkflowAlreadyStartedError
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from workflows.activity_options import ARCHIVE, CLAIM, CLAIM_AT_ONCE, RELEASE
@@ -129,7 +129,7 @@ class RoomMemory:
         wanted = ClaimInput(room_id=self._room_id, waited_seconds=waited, at_once=self._at_once)
         try:
             return await workflow.execute_local_activity_method(BufferActivities.claim, wanted, **CLAIM_AT_ONCE)
-        except ActivityError:
+        except FailureError:
             return await workflow.execute_activity_method(BufferActivities.claim, wanted, **CLAIM)
 
     async def _archive(self, claim: str) -> None:

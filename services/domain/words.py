@@ -112,3 +112,9 @@ def _vowel_change(word: str) -> str:
 def sentences(text: str) -> list[str]:
     """Split a text where a sentence or a line ends; the dot in `1.200` ends none."""
     return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+
+
+def whole_sentences(text: str) -> str:
+    """Leave out a last sentence that was broken off, as an answer's is when its tokens ran out."""
+    end = max(text.rfind(mark) for mark in ".!?\u2026")
+    return text[: end + 1].strip()

@@ -46,7 +46,7 @@ bm25 as (
     from hits h join spread d using (lexeme) cross join counts c
     group by h.id
 ),
-similar as (
+nearness as (
     select s.id, 1 - (v.embedding <=> cast(:vector as vector)) as score
     from scope s join {vectors} v on v.item_id = s.id
 ),
@@ -56,7 +56,7 @@ fused as (
            0.5 * coalesce(b.score / nullif(max(b.score) over (), 0), 0)
          + 0.5 * coalesce((v.score - min(v.score) over ()) / nullif(max(v.score) over () - min(v.score) over (), 0), 0)
            as score
-    from scope s left join bm25 b using (id) left join similar v using (id)
+    from scope s left join bm25 b using (id) left join nearness v using (id)
 ),
 -- A message is read with the one before it; age takes a tenth at the most.
 ranked as (

@@ -81,9 +81,11 @@ async def test_recording_succeeds_with_everything_else_down_and_all_is_digested_
             async with MemoryClient.connect() as memory:
                 await memory.record_turn(ROOM, user=f"before {type(server).__name__} dies", assistant="noted")
             await server.kill()
-            await asyncio.sleep(1)
+            await asyncio.sleep(6)
             await server.start()
         await until_digested(resources, ROOM, 16, seconds=120)
+        failed = resources.temporal.list_workflows("ExecutionStatus = 'Failed'")
+        assert [run.id async for run in failed] == []
 
 
 async def test_with_redis_down_recording_fails_at_once_and_may_be_repeated(

@@ -53,7 +53,10 @@ class Scene:
 
     async def ended(self, workflow_id: str) -> None:
         with suppress(WorkflowFailureError):
-            await asyncio.wait_for(self.client.get_workflow_handle(workflow_id).result(), 90)
+            await self.completed(workflow_id)
+
+    async def completed(self, workflow_id: str) -> None:
+        await asyncio.wait_for(self.client.get_workflow_handle(workflow_id).result(), 90)
 
     async def keep(self, name: str, workflow_id: str) -> None:
         history = await self.client.get_workflow_handle(workflow_id).fetch_history()
@@ -180,7 +183,7 @@ async def redis_away(scene: Scene) -> None:
     await scene.client.start_workflow(ROOM_MEMORY, room, id=workflow_id, task_queue=MEMORY_QUEUE)
     await asyncio.sleep(8)
     await scene.redis.start()
-    await scene.ended(workflow_id)
+    await scene.completed(workflow_id)
     await scene.keep("room_memory.redis_away", workflow_id)
 
 

@@ -41,7 +41,7 @@ def _lives(process: psutil.Process) -> bool:
 
 async def test_redis_is_as_promise_2_asks(redis_url: str) -> None:
     async with Redis.from_url(redis_url, decode_responses=True) as redis:
-        told: dict[str, str] = {}
+        told: dict[str | None, str | None] = {}
         for name in ("appendonly", "appendfsync", "maxmemory-policy", "bind", "save"):
             told |= await redis.config_get(name)
     assert told == {

@@ -51,6 +51,8 @@ def settings() -> Iterator[EmbeddedSettings]:
             temporal_ui_port=free_port(),
             llm_proxy_port=free_port(),
             ollama_url_internal="",
+            summary_model=None,
+            embedding_model=None,
         )
 
 
@@ -114,7 +116,10 @@ async def test_it_runs_publishes_its_addresses_and_stops_clean(settings: Embedde
 
 async def test_a_child_is_told_where_the_others_are(settings: EmbeddedSettings) -> None:
     async with EmbeddedStack(settings, programs=stand_ins(settings.llm_proxy_port)) as stack:
-        told = psutil.Process(stack.programs[1].pid).environ()
+        worker = psutil.Process(stack.programs[1].pid)
+        # Empty for an instant, while it becomes the program.
+        assert await wait_until(lambda: "DATABASE_URL" in worker.environ(), 10)
+        told = worker.environ()
     assert told["DATABASE_URL"] == stack.addresses.database_url
     assert told["REDIS_URL"] == stack.addresses.redis_url
     assert told["TEMPORAL_ADDRESS"] == stack.addresses.temporal_address

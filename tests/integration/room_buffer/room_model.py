@@ -191,7 +191,8 @@ class ModelRoom:
         return True
 
     async def _is_in_redis(self) -> bool:
-        return bool(await self._redis.keys(f"*{self.room_id}:messages*"))
+        keys = self._redis.scan_iter(match=f"*{self.room_id}:messages*", count=1_000)
+        return bool([key async for key in keys])
 
     def _outcome(self, sent: dict[str, int], *, left: bool) -> Outcome:
         stored = self._archive.stored
