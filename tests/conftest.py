@@ -5,7 +5,6 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from redis import Redis
@@ -16,6 +15,7 @@ from services.embedded.postgres_server import PostgresServer
 from services.embedded.redis_server import RedisServer
 from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
+from tests.support.databases import empty_database
 from tests.support.servers import FAST_POSTGRES, running, short_folder
 
 _TEMPLATE = "migrated"
@@ -55,10 +55,8 @@ def _migrated(postgres_server: PostgresServer) -> None:
 @pytest.fixture
 async def database_url(postgres_server: PostgresServer, _migrated: None) -> AsyncIterator[str]:
     """Give each test a migrated database of its own."""
-    name = f"test_{uuid.uuid4().hex}"
-    await _administer(postgres_server, f'create database "{name}" template "{_TEMPLATE}"')
-    yield postgres_server.url_of(name)
-    await _administer(postgres_server, f'drop database if exists "{name}" with (force)')
+    async with empty_database(postgres_server, template=_TEMPLATE) as url:
+        yield url
 
 
 @pytest.fixture
@@ -72,14 +70,6 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture
 def temporal_address(temporal_server: TemporalServer) -> str:
     return temporal_server.address
-
-
-async def _administer(server: PostgresServer, statement: str) -> None:
-    connection = await asyncpg.connect(server.url_of("postgres"))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.fixture

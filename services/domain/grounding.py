@@ -53,8 +53,8 @@ def keep_grounded_sentences(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Part a summary into the sentences that the sources bear out and those they do not.
 
-    Keep a summary whole when nothing was dropped; otherwise make it extractively: what is left of a broken summary
-    reads as if it were all that was said. A sentence said twice is dropped the second time: small models get stuck.
+    Keep a summary whole when something was kept and nothing dropped; otherwise make it extractively: what is left of a
+    broken summary reads as if it were all that was said. A sentence said twice is dropped the second time: small models get stuck.
     """
     index = _Sources(sources)
     kept: list[str] = []

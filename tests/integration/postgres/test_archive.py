@@ -1,0 +1,77 @@
+"""Promise 2 where Postgres keeps it: numbers without gaps, no message twice, whoever writes when."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from services.domain.ids import message_id
+from services.domain.messages import ClaimedEntry, NewMessage, Rejected
+from services.postgres.archive import Archive
+from services.postgres.database import Database
+from services.postgres.rooms import Rooms
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database.open(database_url) as opened:
+        yield opened
+
+
+def entry(position: int, content: str, identity: str) -> ClaimedEntry:
+    return ClaimedEntry(position, content.encode(), NewMessage(identity, "user", content, "42", None, NOON))
+
+
+def claim(name: str, contents: list[str]) -> list[ClaimedEntry]:
+    return [entry(position, content, message_id(name, position)) for position, content in enumerate(contents)]
+
+
+async def test_writers_at_once_give_out_each_number_once_and_readers_skip_none(database: Database) -> None:
+    archive, rooms = Archive(database), Rooms(database)
+    claims = {f"c{number}": [f"c{number}-{i}" for i in range(20)] for number in range(12)}
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    async def follow() -> None:
+        while not done.is_set():
+            new = await rooms.messages("room:a", after=seen[-1] if seen else 0)
+            seen.extend(message.seq for message in new)
+
+    async def write(name: str, contents: list[str]) -> None:
+        await archive.add("room:a", name, claim(name, contents), run_id="run")
+
+    reader = asyncio.create_task(follow())
+    twice = [*claims.items(), *claims.items()]
+    random.Random(7).shuffle(twice)
+    await asyncio.gather(*(write(name, contents) for name, contents in twice))
+    done.set()
+    await reader
+    await follow_up(rooms, seen)
+    assert seen == list(range(1, 241))
+    said = [message.content for message in await rooms.messages("room:a")]
+    for contents in claims.values():
+        assert [content for content in said if content in set(contents)] == contents
+
+
+async def follow_up(rooms: Rooms, seen: list[int]) -> None:
+    seen.extend(message.seq for message in await rooms.messages("room:a", after=seen[-1] if seen else 0))
+
+
+async def test_archiving_again_counts_every_message_as_repeated(database: Database) -> None:
+    archive = Archive(database)
+    entries = [*claim("c", ["a", "b"]), ClaimedEntry(2, b"\xff", Rejected("not_json", "the entry is no JSON"))]
+    first = await archive.add("room:a", "c", entries, run_id="one")
+    second = await archive.add("room:a", "c", entries, run_id="two")
+    assert (first.added, first.repeated, first.quarantined, first.last_seq) == (2, 0, 1, 2)
+    assert (second.added, second.repeated, second.last_seq) == (0, 2, 2)
+
+
+async def test_the_same_id_in_two_rooms_is_two_messages(database: Database) -> None:
+    archive, rooms = Archive(database), Rooms(database)
+    for room in ("room:a", "room:b"):
+        await archive.add(room, "c", [entry(0, "hello", "m1")], run_id="run")
+        assert len(await rooms.messages(room)) == 1
