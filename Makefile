@@ -33,6 +33,8 @@ up: setup ## Run the whole stack until Ctrl-C, and print its addresses
 	$(BIN)/afterturn up
 
 test: setup ## Run the tests, against real servers
+	@# Before the tests, whose time is limited: building it can take minutes, once.
+	$(BIN)/python -m services.embedded.temporal_cli
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 lint: setup ## Check style, types and the direction of imports

@@ -49,11 +49,15 @@ async def open_resources() -> AsyncIterator[Resources]:
     """Open everything as the environment says. Nothing is asked yet: each client connects at its first use."""
     models, chunking, postgres = load(ModelSettings), load(ChunkSettings), load(DatabaseSettings)
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(_redis(load(RedisSettings).redis_url, connections=REDIS_CONNECTIONS))
+        redis = await stack.enter_async_context(_redis(load(RedisSettings)))
         database = await stack.enter_async_context(
             Database.open(postgres.database_url, pool_size=postgres.database_pool_size)
         )
-        model = await stack.enter_async_context(ModelClient.open(models.llm_proxy_url))
+        model = await stack.enter_async_context(
+            ModelClient.open(
+                models.llm_proxy_url, timeout_completion=2 * models.api_timeout, timeout_embedding=models.api_timeout
+            )
+        )
         yield Resources(
             redis=redis,
             buffer=RoomBuffer(redis),
@@ -73,8 +77,13 @@ async def open_resources() -> AsyncIterator[Resources]:
 
 
 @asynccontextmanager
-async def _redis(url: str, *, connections: int) -> AsyncIterator[AnyRedis]:
-    redis = open_redis(url, answer_seconds=REDIS_SECONDS, connections=connections)
+async def _redis(settings: RedisSettings) -> AsyncIterator[AnyRedis]:
+    redis = open_redis(
+        settings.redis_url,
+        cluster=settings.redis_cluster,
+        answer_seconds=REDIS_SECONDS,
+        connections=REDIS_CONNECTIONS,
+    )
     try:
         yield redis
     finally:

@@ -21,7 +21,10 @@ class ResourceSettings(BaseSettings):
 
 
 class RedisSettings(ResourceSettings):
+    """`redis_cluster` says that the URL names one node of a Redis Cluster."""
+
     redis_url: str = Field("redis://localhost:6379/0", pattern=r"^(rediss?|unix)://")
+    redis_cluster: bool = False
 
 
 class DatabaseSettings(ResourceSettings):
@@ -34,7 +37,10 @@ class DatabaseSettings(ResourceSettings):
 
 
 class ModelSettings(ResourceSettings):
-    """Which models are asked, and where the proxy that reaches them is."""
+    """Which models are asked, and where the proxy that reaches them is.
+
+    `api_timeout` is how long embeddings may take, in seconds; completions may take twice as long.
+    """
 
     llm_proxy_url: str = Field("http://localhost:8000", pattern=r"^https?://")
     summary_model: str = Field("qwen3:32b", min_length=1)
@@ -67,6 +73,7 @@ class WorkerSettings(ResourceSettings):
     shutdown_seconds: Seconds = 90.0
     max_cached_workflows: int = Field(1_000, ge=0)
     max_concurrent_activities: int = Field(50, ge=1)
+    max_concurrent_model_calls: int = Field(8, ge=1)
 
 
 class ProxySettings(ModelSettings):

@@ -92,7 +92,7 @@ def fold(text: str) -> str:
 
 def stem(word: str) -> str:
     """Give what the forms of one folded word have in common: `moves`, `moved` and `moving` are `mov`."""
-    word = IRREGULAR.get(word, word).removesuffix("'s")
+    word = _vowel_change(IRREGULAR.get(word, word).removesuffix("'s"))
     for _ in range(2):
         ending = next((one for one in ENDINGS if len(word) - len(one) >= _LEAST and word.endswith(one)), "")
         word = word.removesuffix(ending)
@@ -100,13 +100,12 @@ def stem(word: str) -> str:
         word = word[:-1]
     if len(word) > _LEAST and word[-1] == word[-2]:
         word = word[:-1]
-    return _vowel_change(word)
+    return re.sub(r"qu$", "c", re.sub(r"gu$", "g", word))
 
 
 def _vowel_change(word: str) -> str:
-    """Undo what Spanish stress does to a stem: `quier` is `quer`, `pued` is `pod`, `busqu` is `busc`."""
-    word = re.sub(r"qu$", "c", re.sub(r"gu$", "g", word))
-    return word.replace("ie", "e").replace("ue", "o")
+    """Undo what stress does to Spanish verbs: `quiero` is said as `quero`, `puede` as `pode`."""
+    return re.sub(r"(?<![qg])ue", "o", word.replace("ie", "e"))
 
 
 def sentences(text: str) -> list[str]:

@@ -8,6 +8,7 @@ import fcntl
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -142,3 +143,14 @@ async def _locked(path: Path, on_step: OnStep) -> AsyncIterator[None]:
             on_step(_NAME, "working", "another process is getting it; waiting")
             await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         yield
+
+
+def _say(name: str, state: str, detail: str) -> None:
+    sys.stderr.write(f"{name}: {state}: {detail}\n")
+
+
+if __name__ == "__main__":
+    try:
+        sys.stdout.write(f"{asyncio.run(find_temporal_cli(on_step=_say))}\n")
+    except ProgramMissingError as error:
+        sys.exit(str(error))

@@ -57,7 +57,9 @@ def build_workers(client: Client, activities: Activities, settings: WorkerSettin
             workflow_runner=workflow_runner(),
             interceptors=[ScrubFailures()],
             max_cached_workflows=settings.max_cached_workflows if queue == MEMORY_QUEUE else 0,
-            max_concurrent_activities=settings.max_concurrent_activities,
+            max_concurrent_activities=settings.max_concurrent_model_calls
+            if queue == LLM_QUEUE
+            else settings.max_concurrent_activities,
             workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
             activity_task_poller_behavior=PollerBehaviorAutoscaling(),
             graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),

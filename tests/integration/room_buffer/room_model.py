@@ -72,7 +72,7 @@ class ModelRoom:
         self._redis = redis
         self._buffer = buffer
         self._faults = faults
-        self._dice = random.Random(seed)  # noqa: S311
+        self._dice = random.Random(seed)
         self._archive = Archive()
         self._names = 0
         self._signalled = False

@@ -192,7 +192,7 @@ def random_value(dice: random.Random, depth: int = 0) -> Any:
 
 
 def test_whatever_the_bytes_only_bad_entry_is_raised_and_what_passes_can_be_written_again() -> None:
-    dice = random.Random(2026)  # noqa: S311
+    dice = random.Random(2026)
     fields = ["role", "content", "id", "user_id", "company_id", "sent_at", "tool_calls", "metadata", "remember", "zz"]
     passed = 0
     for _ in range(20_000):

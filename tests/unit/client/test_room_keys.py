@@ -27,7 +27,7 @@ NASTY = [
 
 
 def room_ids(seed: int, count: int) -> list[str]:
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     parts = [*LETTERS, ":messages", ":pointer", ":wake", ":claim:x", "user:", "room:"]
     return [
         dice.choice(["user:", "room:"]) + "".join(dice.choices(parts, k=dice.randint(1, 20)))[:195]
@@ -36,7 +36,7 @@ def room_ids(seed: int, count: int) -> list[str]:
 
 
 def any_texts(seed: int, count: int) -> list[str]:
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     return ["".join(dice.choices([*LETTERS, *NASTY, *NASTY], k=dice.randint(0, 12))) for _ in range(count)]
 
 

@@ -19,7 +19,7 @@ def room(*said: tuple[str, str], first: int = 1) -> list[ArchivedMessage]:
 
 
 def any_room(seed: int) -> list[ArchivedMessage]:
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)
     roles = chance.choices(["user", "assistant", "tool", "system"], weights=[5, 5, 2, 1], k=chance.randint(1, 60))
     return room(*((role, "word " * chance.choice([0, 1, 5, 20, 200])) for role in roles), first=chance.randint(1, 900))
 
@@ -31,7 +31,7 @@ def of(messages: Sequence[ArchivedMessage], first: int, last: int) -> list[Archi
 @pytest.mark.parametrize("seed", range(150))
 def test_chunks_hold_each_message_once_in_order_within_bounds(seed: int) -> None:
     messages = any_room(seed)
-    chance = random.Random(-seed)  # noqa: S311
+    chance = random.Random(-seed)
     max_tokens, max_messages = chance.randint(10, 400), chance.randint(1, 12)
     chunks = cut(messages, max_tokens=max_tokens, max_messages=max_messages)
     assert [seq for chunk in chunks for seq in range(chunk.first_seq, chunk.last_seq + 1)] == [m.seq for m in messages]

@@ -39,7 +39,7 @@ def labelled(label: str) -> Iterator[tuple[list[ArchivedMessage], str, str]]:
             yield archived(talk), kind, statement
 
 
-@pytest.mark.parametrize(("talk", "kind", "statement"), labelled("false"))
+@pytest.mark.parametrize(("talk", "kind", "statement"), list(labelled("false")))
 def test_what_was_not_said_never_passes(talk: list[ArchivedMessage], kind: str, statement: str) -> None:
     assert not check(statement, talk).grounded, kind
 
@@ -53,7 +53,7 @@ def test_honest_paraphrases_mostly_pass() -> None:
 
 
 def test_every_plain_sentence_of_a_source_bears_itself_out() -> None:
-    """Measured: 27 of 29 statements; the two are `Will do.` and an answer that only points back."""
+    """Measured: 17 of 17."""
     talks = [archived(talk) for talk in CASES]
     own = [
         check(sentence, talk).grounded
@@ -62,7 +62,7 @@ def test_every_plain_sentence_of_a_source_bears_itself_out() -> None:
         for sentence in sentences(message.content)
         if message.role == "user" and "?" not in sentence and len(sentence.split()) > 4
     ]
-    assert sum(own) >= 0.85 * len(own)
+    assert sum(own) >= 0.9 * len(own)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_an_embedded_message_comes_before_its_context() -> None:
     [
         ("I moved from Santiago to Lima in June and the rent is 1,200 dollars a month. " * 5, 115),
         ("Hola, abrí una empresa en Valparaíso en 2021 y facturo unos 3.500.000 pesos al mes. " * 5, 210),
-        ("我下个月从圣地亚哥搬到利马，房租是每月一千二百美元。" * 5, 250),
+        ("我下个月从圣地亚哥搬到利马、房租是每月一千二百美元。" * 5, 250),
         ("Я переезжаю из Сантьяго в Лиму в июне, аренда стоит 1200 долларов в месяц. " * 5, 286),
         ("0123456789" * 60, 600),
     ],

@@ -50,7 +50,7 @@ def test_no_talk_makes_an_empty_summary(content: str) -> None:
 
 
 def test_tools_speak_only_where_nobody_else_does() -> None:
-    call = ({"name": "weather", "args": {"city": "Lima"}},)
+    call: tuple[dict[str, object], ...] = ({"name": "weather", "args": {"city": "Lima"}},)
     assert extract_summary(messages(("assistant", ""), calls=call)) == 'assistant: [called weather({"city": "Lima"})].'
     assert "27" in extract_summary(messages(("assistant", ""), ("tool", '{"max_c": 27}')))
     assert "max_c" not in extract_summary(
@@ -59,7 +59,7 @@ def test_tools_speak_only_where_nobody_else_does() -> None:
 
 
 def test_it_stays_within_its_bounds() -> None:
-    chance = random.Random(1)  # noqa: S311
+    chance = random.Random(1)
     words = ["".join(chance.choices("abcdefghij", k=6)) for _ in range(4_000)]
     talk = messages(
         *[("user", (" ".join(chance.choices(words, k=12)) + ". ") * 1 + (" ".join(words) + ". ")) for _ in range(60)]

@@ -1,5 +1,11 @@
 import pytest
-from redis.exceptions import ClusterDownError, ConnectionError, OutOfMemoryError, RedisClusterException, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    OutOfMemoryError,
+    RedisClusterException,
+    ResponseError,
+)
 
 from services.domain.errors import PermanentError, TransientError
 from services.room_buffer.scripts import domain_errors, script
@@ -10,7 +16,7 @@ SECRET = "my-secret-words"
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ConnectionError(SECRET), "Redis: ConnectionError"),
+        (AuthenticationError(SECRET), "Redis: AuthenticationError"),
         (ClusterDownError(SECRET), "Redis: ClusterDownError"),
         (RedisClusterException(SECRET), "Redis: RedisClusterException"),
         (TimeoutError(SECRET), "Redis: TimeoutError"),
