@@ -9,16 +9,19 @@ from services.domain.languages import language_of
 from services.domain.messages import ArchivedMessage
 from services.domain.rolling import rolling_input
 from services.domain.transcripts import shorten, transcript
+from services.domain.words import whole_sentences
 from services.extractive import extract_rolling, extract_summary
-from services.llm_proxy.client import ModelClient
+from services.llm_proxy.client import Completion, ModelClient
 from services.postgres.answers import AnswerKey, Answers, RecordedAnswer
 from services.postgres.chunks import WaitingChunk
 from services.postgres.summaries import Summaries, Summary
 from services.prompts import prompt, render
 
-SUMMARY_TOKENS = 120
+SUMMARY_TOKENS = 80
 ROLLING_TOKENS = 200
 ROLLING_CHARACTERS = 2_000
+# Small models repeat themselves without it.
+FREQUENCY_PENALTY = 0.5
 
 
 class Summariser:
@@ -85,19 +88,22 @@ class Summariser:
     async def _ask(
         self, key: AnswerKey, messages: list[dict[str, str]], max_tokens: int, shown: dict[str, object], run_id: str
     ) -> RecordedAnswer:
-        said = await self._model.complete(model=self._name, messages=messages, max_tokens=max_tokens)
+        said = await self._model.complete(
+            model=self._name, messages=messages, max_tokens=max_tokens, frequency_penalty=FREQUENCY_PENALTY
+        )
         return await self._answers.record(
             key,
-            RecordedAnswer(_answer_in(said.text), shown),
+            RecordedAnswer(_answer_in(said), shown),
             prompt_tokens=said.prompt_tokens,
             completion_tokens=said.completion_tokens,
             run_id=run_id,
         )
 
 
-def _answer_in(text: str) -> str:
-    """Leave out what a model thought aloud, and what Postgres cannot hold."""
-    return text.rpartition("</think>")[2].replace("\x00", "").strip()
+def _answer_in(said: Completion) -> str:
+    """Leave out what a model thought aloud, a sentence that was cut off, and what Postgres cannot hold."""
+    text = said.text.rpartition("</think>")[2].replace("\x00", "").strip()
+    return whole_sentences(text) if said.finish_reason == "length" else text
 
 
 def _language(text: str) -> str:

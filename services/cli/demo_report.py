@@ -23,8 +23,8 @@ class Searched:
     hits: list[Hit]
 
     @property
-    def found(self) -> bool:
-        return any(hit.id in self.answered_by for hit in self.hits)
+    def answer(self) -> Hit | None:
+        return next((hit for hit in self.hits if hit.id in self.answered_by), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Report:
             "messages_in_room": self.state.messages,
             "summary": self.rolling and asdict(self.rolling),
             "parts": [asdict(part) for part in self.parts],
-            "searches": [asdict(search) | {"found": search.found} for search in self.searches],
+            "searches": [asdict(search) | {"found": search.answer is not None} for search in self.searches],
             "seconds": {phase: round(seconds, 2) for phase, seconds in self.seconds.items()},
             "temporal_ui_url": self.temporal_ui_url,
             "complete": self.complete,
@@ -108,11 +108,11 @@ def _show_searches(output: Output, searches: Sequence[Searched]) -> None:
     output.title("Searches")
     for search in searches:
         output.print(search.question, style="bold")
-        for hit in search.hits[:1] if search.found or not search.hits else search.hits:
-            output.print(f"  {hit.role} ({hit.seq}): {' '.join(hit.text.split())}")
-        if not search.hits:
-            output.print("  nothing")
-    found = sum(search.found for search in searches)
+        best = search.answer or (search.hits[0] if search.hits else None)
+        output.print(f"  {best.role} ({best.seq}): {' '.join(best.text.split())}" if best else "  nothing")
+        if search.answer is None:
+            output.print("  this is not one of the messages that answer it", style="dim")
+    found = sum(search.answer is not None for search in searches)
     output.print(f"{found} of {len(searches)} have a right answer among the first {_FIRST_HITS} hits", style="dim")
 
 

@@ -143,6 +143,8 @@ class Server(ABC):
                 env=self.environment(),
                 # Ctrl-C in the terminal is for the supervisor, which then stops its servers in their order.
                 start_new_session=True,
+                # What they store is chat content: for nobody else on this machine.
+                umask=0o077,
             )
         if identity := ProcessIdentity.of(self._process.pid):
             identity.write(self.pid_file)

@@ -76,6 +76,7 @@ class ModelClient:
         max_tokens: int,
         json_schema: dict[str, Any] | None = None,
         temperature: float = 0.0,
+        frequency_penalty: float | None = None,
         seed: int | None = None,
         tenant: str | None = None,
     ) -> Completion:
@@ -90,8 +91,8 @@ class ModelClient:
         if json_schema is not None:
             held_to = {"name": "answer", "schema": json_schema, "strict": True}
             request["response_format"] = {"type": "json_schema", "json_schema": held_to}
-        if seed is not None:
-            request["seed"] = seed
+        chosen = {"frequency_penalty": frequency_penalty, "seed": seed}
+        request |= {name: value for name, value in chosen.items() if value is not None}
         headers = {TENANT_HEADER: quote(tenant)} if tenant else {}
         answer = await self._ask("v1/chat/completions", request, headers, _ChatAnswer, self._timeout_completion)
         choice, usage = answer.choices[0], answer.usage or Usage()

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,7 @@ async def test_redis_keeps_what_it_acknowledged_before_a_kill(folder: Path) -> N
         assert server.url == url
         async with Redis.from_url(url) as redis:
             assert await redis.llen("list") == 100
+        assert stat.S_IMODE((server.folder / "appendonly.aof").stat().st_mode) == 0o600
 
 
 async def test_a_stopped_server_starts_again_on_its_data(folder: Path) -> None:

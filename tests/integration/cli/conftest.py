@@ -1,0 +1,13 @@
+from pathlib import Path
+
+import pytest
+
+from tests.support.command_line import CommandLine
+from tests.support.main_job import environment, memory, model, resources, worker
+
+__all__ = ["environment", "memory", "model", "resources", "worker"]
+
+
+@pytest.fixture
+def afterturn(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path)
