@@ -116,6 +116,7 @@ class EmbeddedSettings(ResourceSettings):
     ollama_url_internal: str = Field("http://127.0.0.1:11434", pattern=r"^(https?://|$)")
     summary_model: str | None = None
     embedding_model: str | None = None
+    chunk_tokens: int | None = Field(None, ge=50, le=200_000)
 
 
 def load(settings: type[SettingsT]) -> SettingsT:

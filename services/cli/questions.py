@@ -37,7 +37,7 @@ def questions_about(messages: Sequence[Message]) -> list[Question]:
 
 def _question(message: Message, spread: Counter[str]) -> Question:
     words = list(dict.fromkeys(_words(message)))
-    rarest = sorted(words, key=lambda word: spread[word])[:_WORDS]
+    rarest = sorted(words, key=lambda word: (spread[word], -len(word)))[:_WORDS]
     return Question(" ".join(word for word in words if word in rarest), (message.id or "",))
 
 

@@ -1,6 +1,7 @@
 """`worker`, `proxy`, `schedules` and `db upgrade`."""
 
 import logging
+import signal
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -38,6 +39,9 @@ def serve_proxy(output: Output) -> int:
     models = {"summary_model": settings.summary_model, "embedding_model": settings.embedding_model}
     output.emit({"llm_proxy_url": url, **models})
     output.note(f"the LLM proxy listens at {url}")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn raises them again when it has stopped; by then they have done what they were sent for.
+        signal.signal(number, lambda *_: None)
     try:
         serve(settings)
     except SystemExit as left:

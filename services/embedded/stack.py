@@ -106,6 +106,8 @@ class EmbeddedStack:
         )
         self._on_step("Models", "note", self.models.reason)
         environment = {**environment_of(self.addresses), **self.models.environment()}
+        if settings.chunk_tokens:
+            environment["CHUNK_TOKENS"] = str(settings.chunk_tokens)
         self.programs = [
             Program(
                 plan, self.addresses, environment, self._folder / "run", self._folder / f"logs/{plan.file_name}.log"

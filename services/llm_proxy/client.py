@@ -68,7 +68,7 @@ class ModelClient:
         async with http_client(base_url) as http:
             yield cls(http, timeout_completion, timeout_embedding)
 
-    async def complete(
+    async def complete(  # noqa: PLR0913  named, as OpenAI names them
         self,
         *,
         model: str,

@@ -1,12 +1,17 @@
-"""Runs the real command line, as a shell does."""
+"""Runs the command line: in this process, which saves its start, or in one of its own, as a shell does."""
 
 import asyncio
+import io
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from services.cli.app import run_app
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120
@@ -24,10 +29,24 @@ class Finished:
 
 
 class CommandLine:
-    """`afterturn` in a folder of its own, with this process's environment."""
+    """`afterturn` with this process's environment; a process of its own works in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    async def __call__(self, *args: str, stdin: str = "", **environment: str) -> Finished:
+        async with asyncio.timeout(SECONDS):
+            return await asyncio.to_thread(_run, args, stdin, environment)
+
+    async def process(self, *args: str, **environment: str) -> Finished:
+        process = await self.start(*args, **environment)
+        try:
+            out, err = await asyncio.wait_for(process.communicate(), SECONDS)
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return Finished(process.returncode or 0, out.decode(), err.decode())
 
     async def start(self, *args: str, **environment: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
@@ -37,17 +56,27 @@ class CommandLine:
             *args,
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **environment},
-            stdin=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def __call__(self, *args: str, stdin: str = "", **environment: str) -> Finished:
-        process = await self.start(*args, **environment)
-        try:
-            out, err = await asyncio.wait_for(process.communicate(stdin.encode()), SECONDS)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return Finished(process.returncode or 0, out.decode(), err.decode())
+
+def _run(args: tuple[str, ...], stdin: str, environment: dict[str, str]) -> Finished:
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err), _given(stdin, environment):
+        code = run_app(args)
+    return Finished(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def _given(stdin: str, environment: dict[str, str]) -> Iterator[None]:
+    before, terminal = dict(os.environ), sys.stdin
+    os.environ.update(environment)
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()))
+    try:
+        yield
+    finally:
+        sys.stdin = terminal
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-from afterturn_client.errors import RecordingFailedError
 from afterturn_client.rooms import buffer_key
 
 from services.resources import Resources
@@ -107,10 +106,3 @@ async def test_control_characters_of_a_chat_do_not_reach_the_terminal(
     shown = await afterturn("messages", ROOM)
     assert "\x1b" not in shown.out
     assert "[31malert" in shown.out
-
-
-def test_the_reason_for_a_failed_recording_is_told_apart() -> None:
-    from services.cli.exit_codes import explain
-
-    assert explain(RecordingFailedError(ROOM, [], "ConnectionError"))[0] == 3
-    assert explain(RecordingFailedError(ROOM, [], "Redis is full"))[0] == 1

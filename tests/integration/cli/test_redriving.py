@@ -80,16 +80,6 @@ async def test_an_id_that_stands_for_other_content_stays_once(
     assert (left.id, left.reason) == (other, "id_reused")
 
 
-async def test_a_chunk_is_digested_again(worker: None, resources: Resources, afterturn: CommandLine) -> None:
-    await set_aside(resources, raw())
-    await afterturn("redrive", "--all")
-    await until_digested(resources, ROOM, 1)
-    second = ClaimedEntry(0, raw(), Rejected("x", "y"))
-    await resources.archive.add(ROOM, "claim-2", [second], run_id="an-earlier-run")
-    await afterturn("redrive", "--all")
-    await until_digested(resources, ROOM, 2)
-
-
 async def test_a_quarantined_chunk_is_put_back(environment: None, resources: Resources, afterturn: CommandLine) -> None:
     await set_aside(resources, raw())
     await afterturn("redrive", "--all")

@@ -40,6 +40,14 @@ async def test_every_command_has_an_example_json_and_its_exit_codes_in_its_help(
         assert all(word in helped.out for word in ("Example:", "--json", "Exit codes:")), command
 
 
+async def test_a_process_ends_with_the_commands_exit_code(environment: None, afterturn: CommandLine) -> None:
+    listed = await afterturn.process("rooms", "--json")
+    assert (listed.code, listed.document) == (0, {"rooms": []})
+    for code, command in {1: ("messages", "user:nobody"), 2: ("messages", "nobody")}.items():
+        ended = await afterturn.process(*command)
+        assert (ended.code, ended.out, ended.err.count("\n")) == (code, "", 1)
+
+
 async def test_wrong_usage_answers_2_in_one_line(environment: None, afterturn: CommandLine) -> None:
     for wrong in (("rooms", "--limit", "many"), ("nonsense",), ("messages",), ("record", "e@mail")):
         refused = await afterturn(*wrong)
@@ -140,14 +148,13 @@ async def test_the_proxy_serves_until_it_is_told_to_stop(
             except httpx.ConnectError:
                 await asyncio.sleep(0.2)
         assert ready.status_code == 200
-        taken = await afterturn("proxy", **settings)
-        assert taken.code == 1
+        assert (await afterturn.process("proxy", **settings)).code == 1
         process.send_signal(signal.SIGTERM)
         await process.communicate()
     assert process.returncode == 0
 
 
 async def test_a_proxy_without_a_model_server_answers_2(environment: None, afterturn: CommandLine) -> None:
-    refused = await afterturn("proxy")
+    refused = await afterturn.process("proxy")
     assert refused.code == 2
     assert "OLLAMA_URL_INTERNAL: takes" in refused.err
