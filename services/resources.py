@@ -22,7 +22,7 @@ from services.room_buffer.buffer import RoomBuffer
 from services.settings import ChunkSettings, DatabaseSettings, ModelSettings, RedisSettings, load
 
 # A claim of large messages takes longer to read than a producer would wait.
-REDIS_SECONDS = 5.0
+REDIS_SECONDS = 20.0
 REDIS_CONNECTIONS = 100
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from afterturn_client.redis_connection import AnyRedis
 from afterturn_client.rooms import buffer_key, check_claim_name, claim_key, claim_prefix, pointer_key, wake_key
@@ -10,6 +10,8 @@ from afterturn_client.rooms import buffer_key, check_claim_name, claim_key, clai
 from services.room_buffer.invalid import InvalidBatch, InvalidBuffers, InvalidKey
 from services.room_buffer.scanning import scan_rooms
 from services.room_buffer.scripts import domain_errors, script
+
+PAGE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,10 @@ class RoomBuffer:
         return Wait(answer[1]) if answer[0] == b"wait" else _taken(answer)
 
     async def read(self, room_id: str, name: str, start: int, count: int) -> list[bytes]:
-        """Return a page of a claim; none where it was released."""
-        with domain_errors():
-            entries = await self._redis.lrange(claim_key(room_id, name), start, start + count - 1)
-        return cast(list[bytes], entries)
+        """Return a page of a claim, shorter where its entries are large; none where it was released."""
+        args: list[str | int] = [start, count, PAGE_BYTES]
+        entries: list[bytes] = await self._run(("read",), [claim_key(room_id, name)], args)
+        return entries
 
     async def release(self, room_id: str, name: str, next_name: str) -> Claim | Empty:
         """Delete a claim whose messages Postgres has committed, and answer the next one, taken at once."""

@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -110,6 +111,7 @@ class OpenAIServer:
         self.refuses: Callable[[dict[str, Any]], Fault | None] | None = None
         self.calls: Counter[str] = Counter()
         self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.completions: list[tuple[datetime, str]] = []
         self.headers: list[dict[str, str]] = []
         self.abandoned = 0
         self.port = 0
@@ -172,6 +174,8 @@ class OpenAIServer:
         route = f"{method} {path}"
         self.calls[route] += 1
         self.requests.append((route, body))
+        if route == COMPLETIONS:
+            self.completions.append((datetime.now(UTC), json.dumps(body)))
         self.headers.append(headers)
         answering = asyncio.create_task(self._respond(route, body, writer))
         leaving = asyncio.create_task(_caller_left(reader))

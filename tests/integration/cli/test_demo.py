@@ -109,8 +109,8 @@ async def up(afterturn: CommandLine) -> AsyncIterator[dict[str, str]]:
     process = await afterturn.start("up", "--json")
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(90):
-            yield json.loads(await process.stdout.readuntil(b"\n}\n"))
+        addresses = await asyncio.wait_for(process.stdout.readuntil(b"\n}\n"), 90)
+        yield json.loads(addresses)
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0
