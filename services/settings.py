@@ -69,7 +69,7 @@ class WorkerSettings(ResourceSettings):
     `shutdown_seconds` must outlast a model call: a worker that stops sooner has the call paid for twice.
     """
 
-    task_queues: Annotated[str, Field(pattern=r"^(memory|llm|mem0)(,(memory|llm|mem0))*$")] = "memory,llm"
+    task_queues: Annotated[str, Field(pattern=r"^(memory|llm)(,(memory|llm))*$")] = "memory,llm"
     shutdown_seconds: Seconds = 90.0
     max_cached_workflows: int = Field(1_000, ge=0)
     max_concurrent_activities: int = Field(50, ge=1)
