@@ -6,6 +6,7 @@ A bad value fails at start: `load` names the variable and what it takes.
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+from dotenv import load_dotenv
 from pydantic import Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -117,6 +118,11 @@ class EmbeddedSettings(ResourceSettings):
     summary_model: str | None = None
     embedding_model: str | None = None
     chunk_tokens: int | None = Field(None, ge=50, le=200_000)
+
+
+def read_dot_env() -> None:
+    """Let `.env` count for clients that read the environment themselves; what is set already stands."""
+    load_dotenv(Path(".env"))
 
 
 def load(settings: type[SettingsT]) -> SettingsT:

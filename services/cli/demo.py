@@ -20,12 +20,12 @@ from services.cli.output import Output
 from services.cli.questions import Question, questions_about, sample_questions
 from services.cli.reaching import opened
 from services.cli.replay import replay
-from services.cli.stack_addresses import find_running_stack, load_dot_env, models_of
+from services.cli.stack_addresses import find_running_stack, models_of
 from services.cli.stack_board import StackBoard
 from services.domain.errors import InvalidInputError
 from services.embedded.program import environment_of
 from services.embedded.stack import EmbeddedStack
-from services.settings import EmbeddedSettings, load
+from services.settings import EmbeddedSettings, load, read_dot_env
 
 SAMPLE_ROOM = "user:demo"
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -39,7 +39,7 @@ class Chat:
 
 
 async def demo(output: Output, file: Path | None, *, room_id: str | None, user_id: str, embedded: bool) -> int:
-    load_dot_env()
+    read_dot_env()
     check_id("--user", user_id)
     chat = read_chat(file, room_id, user_id)
     started = time.monotonic()

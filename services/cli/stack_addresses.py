@@ -4,20 +4,14 @@ import os
 from pathlib import Path
 
 import httpx
-from dotenv import load_dotenv
 from temporalio.envconfig import ClientConfig
 
 from services.embedded.addresses import RunningStack, read_running_stack
 from services.embedded.program import environment_of
-from services.settings import EmbeddedSettings, load
+from services.settings import EmbeddedSettings, load, read_dot_env
 
 _ADDRESSES = ("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "LLM_PROXY_URL")
 _ASK_SECONDS = 5.0
-
-
-def load_dot_env() -> None:
-    """Let `.env` count for the clients that read the environment only; what is set already stands."""
-    load_dotenv(Path(".env"))
 
 
 def use_running_stack() -> RunningStack | None:
@@ -25,7 +19,7 @@ def use_running_stack() -> RunningStack | None:
 
     One system is addressed as a whole: half of one and half of another would read here and write there.
     """
-    load_dot_env()
+    read_dot_env()
     if named_servers():
         return None
     stack = find_running_stack()

@@ -2,15 +2,14 @@
 
 from services.cli.exit_codes import FAILED, OK
 from services.cli.output import Output
-from services.cli.stack_addresses import load_dot_env
 from services.cli.stack_board import StackBoard
 from services.embedded.errors import StackAlreadyRunningError
 from services.embedded.stack import EmbeddedStack
-from services.settings import EmbeddedSettings, load
+from services.settings import EmbeddedSettings, load, read_dot_env
 
 
 async def up(output: Output) -> int:
-    load_dot_env()
+    read_dot_env()
     board = StackBoard(output)
     stack = EmbeddedStack(load(EmbeddedSettings), on_step=board.step)
     board.expect(stack.addresses)

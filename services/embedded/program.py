@@ -62,7 +62,9 @@ class Program(Server):
         return self._plan.command
 
     def environment(self) -> dict[str, str]:
-        return {**os.environ, **self._environment, **self._plan.environment, "PYTHONUNBUFFERED": "1"}
+        # A key or certificate for another Temporal would keep them from ours.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
+        return {**ours, **self._environment, **self._plan.environment, "PYTHONUNBUFFERED": "1"}
 
     def working_folder(self) -> Path:
         # They read the same `.env` as we do.

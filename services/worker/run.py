@@ -16,7 +16,7 @@ from activities.failures import ScrubFailures
 from services import temporal
 from services.domain.errors import AfterturnError
 from services.resources import Resources, open_resources
-from services.settings import WorkerSettings, load
+from services.settings import WorkerSettings, load, read_dot_env
 from services.worker.activities import Activities, wire
 from services.worker.schedules import apply_schedules
 from workflows.names import LLM_QUEUE, MEMORY_QUEUE
@@ -122,6 +122,7 @@ async def _run(stop: asyncio.Event) -> None:
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    read_dot_env()
     try:
         asyncio.run(run_until_stopped())
     except AfterturnError as error:

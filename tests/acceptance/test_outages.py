@@ -165,3 +165,16 @@ async def until_archived(resources: Resources, room_id: str, messages: int, *, s
     async with asyncio.timeout(seconds):
         while await resources.rooms.last_seq(room_id) < messages or await keys_left(resources):
             await asyncio.sleep(0.1)
+
+
+async def test_a_model_that_says_when_to_come_back_is_not_asked_before(
+    worker: None, resources: Resources, memory: MemoryClient, model: OpenAIServer
+) -> None:
+    model.fault = Status(429, retry_after="6")
+    await memory.record_turn(ROOM, user="I moved to Lima.", assistant="Noted!")
+    while not model.calls[COMPLETIONS]:
+        await asyncio.sleep(0.05)
+    model.fault = None
+    await until_digested(resources, ROOM, 2, seconds=60)
+    [first, second] = [when for when, _ in model.completions]
+    assert (second - first).total_seconds() >= 6

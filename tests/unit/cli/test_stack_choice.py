@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.stack_addresses import find_running_stack, load_dot_env, named_servers, use_running_stack
+from services.cli.stack_addresses import find_running_stack, named_servers, use_running_stack
 from services.embedded.addresses import StackAddresses, StackFiles
+from services.settings import read_dot_env
 
 STACK = StackAddresses(
     database_url="postgresql://postgres@/afterturn?host=/nowhere",
@@ -66,7 +67,7 @@ def test_one_named_server_means_that_none_of_the_stack_is_used(stack: None, monk
 
 def test_dot_env_names_servers_as_the_environment_does(stack: None) -> None:
     Path(".env").write_text("REDIS_URL=redis://elsewhere\n")
-    load_dot_env()
+    read_dot_env()
     assert named_servers() == ["REDIS_URL"]
 
 

@@ -1,0 +1,62 @@
+"""Promise 8: every client belongs to the loop that opened it and is closed on it."""
+
+import asyncio
+import gc
+
+import pytest
+from afterturn_client.memory_client import MemoryClient
+
+from services.domain.errors import AfterturnError
+from services.resources import Resources, open_resources
+
+LOOPS = 30
+
+
+async def use(resources: Resources, memory: MemoryClient, number: int) -> None:
+    await memory.record_turn("user:1", user=f"asks {number}", turn_id=f"turn-{number}")
+    await resources.redis.ping()
+    await resources.rooms.list_rooms()
+    assert len(await resources.model.embed(model="embedding-model", texts=["hello"], input_type="query")) == 1
+
+
+def in_a_loop_of_its_own(number: int, *, cancelled: bool) -> None:
+    async def run() -> None:
+        async with open_resources() as resources, MemoryClient.connect(close_grace_seconds=0.1) as memory:
+            work = asyncio.gather(*(use(resources, memory, 10 * number + part) for part in range(5)))
+            if cancelled:
+                await asyncio.sleep(0.005)
+                work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            if not cancelled:
+                work.result()
+
+    asyncio.run(run())
+
+
+@pytest.mark.usefixtures("environment")
+async def test_thirty_loops_one_after_the_other_leave_nothing_behind() -> None:
+    for number in range(LOOPS):
+        await asyncio.to_thread(in_a_loop_of_its_own, number, cancelled=number % 3 == 2)
+    gc.collect()  # an unclosed client would warn, and warnings are errors
+
+
+@pytest.mark.usefixtures("environment")
+async def test_loops_in_several_threads_do_not_share_a_client() -> None:
+    loops = (asyncio.to_thread(in_a_loop_of_its_own, 100 + number, cancelled=False) for number in range(6))
+    await asyncio.gather(*loops)
+
+
+async def test_a_client_of_a_closed_loop_is_an_error_of_ours_or_works(resources: Resources) -> None:
+    """What is used after its loop ended must not say that the event loop is closed."""
+
+    async def keep() -> Resources:
+        async with open_resources() as kept:
+            await kept.rooms.list_rooms()
+            return kept
+
+    kept = await asyncio.to_thread(asyncio.run, keep())
+    try:
+        await kept.rooms.list_rooms()
+    except AfterturnError as error:
+        assert "loop" not in str(error)
+    assert await resources.rooms.list_rooms() == []
