@@ -6,7 +6,6 @@ import gc
 import pytest
 from afterturn_client.memory_client import MemoryClient
 
-from services.domain.errors import AfterturnError
 from services.resources import Resources, open_resources
 
 LOOPS = 30
@@ -44,19 +43,3 @@ async def test_thirty_loops_one_after_the_other_leave_nothing_behind() -> None:
 async def test_loops_in_several_threads_do_not_share_a_client() -> None:
     loops = (asyncio.to_thread(in_a_loop_of_its_own, 100 + number, cancelled=False) for number in range(6))
     await asyncio.gather(*loops)
-
-
-async def test_a_client_of_a_closed_loop_is_an_error_of_ours_or_works(resources: Resources) -> None:
-    """What is used after its loop ended must not say that the event loop is closed."""
-
-    async def keep() -> Resources:
-        async with open_resources() as kept:
-            await kept.rooms.list_rooms()
-            return kept
-
-    kept = await asyncio.to_thread(asyncio.run, keep())
-    try:
-        await kept.rooms.list_rooms()
-    except AfterturnError as error:
-        assert "loop" not in str(error)
-    assert await resources.rooms.list_rooms() == []
