@@ -128,7 +128,7 @@ class _Reader:
             return "date", day
         if word in lexicon.NUMBERS or word in lexicon.SCALES:
             return "number", self._number_word(word)
-        silent = self._sent is None and stem(word) in lexicon.REPORTING
+        silent = self._sent is None and _reports(text, word)
         if silent or word in lexicon.STOP_WORDS or word in lexicon.NEGATORS:
             return "word", frozenset()
         named = (text[0].isupper() and self._started) or sum(letter.isupper() for letter in text) > 1
@@ -233,6 +233,11 @@ class _Reader:
 
     def _new(self) -> Clause:
         return Clause(question=self._question, presumes=self._presumes)
+
+
+def _reports(text: str, word: str) -> bool:
+    """A capital may begin a name that only resembles a reporting word: then it must be one to the letter."""
+    return word in lexicon.REPORTING_WORDS or (not text[0].isupper() and stem(word) in lexicon.REPORTING)
 
 
 def day_keys(day: date) -> frozenset[Key]:

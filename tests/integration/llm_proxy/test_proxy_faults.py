@@ -123,7 +123,7 @@ async def test_a_late_upstream_is_a_gateway_timeout(
     answer = await http.post(path, json=body)
     assert answer.status_code == 504
     assert check_shape(answer)["code"] == "upstream_timeout"
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 20
 
 
 @BOTH

@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from afterturn_client.recording import record_entries
 from afterturn_client.redis_connection import AnyRedis, open_redis
@@ -94,7 +92,5 @@ async def test_a_redis_that_hangs_is_not_waited_for(own_redis: RedisServer) -> N
     async with open_redis(own_redis.url, answer_seconds=0.3) as redis, open_redis(own_redis.url) as other:
         await redis.ping()
         await other.client_pause(2_000)
-        started = time.monotonic()
         with pytest.raises(TransientError, match="TimeoutError"):
             await claim(RoomBuffer(redis))
-        assert time.monotonic() - started < 1.5

@@ -139,3 +139,10 @@ def test_a_long_talk_is_checked_in_bounded_time() -> None:
     talk = [one("I live in Lima and pay 900 dollars for a flat with two rooms near the park. " * 20)] * 60
     kept, _ = keep_grounded_sentences("The user lives in Lima. The user pays 900 dollars.", talk)
     assert len(kept) == 2
+
+
+@pytest.mark.parametrize("invented", ["Suma", "Asker", "Sayed"])
+def test_a_name_that_resembles_a_reporting_word_is_a_name(invented: str) -> None:
+    """The first was invented by a model, about a cat."""
+    talk = [one("I moved to Lima last week"), one("My cat is called Nube")]
+    assert not check(f"{invented}, a cat named Nube, moved to Lima last week.", talk).grounded
