@@ -1,5 +1,7 @@
 """From the archive to summaries and vectors, a chunk at a time."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Literal
 
 from temporalio import activity
@@ -9,7 +11,8 @@ from activities.steps import DigestResult, RoomInput
 from activities.summarising import Summariser
 from services.domain.errors import ModelRefusedError, ModelUnavailableError
 from services.domain.ids import message_uid
-from services.domain.transcripts import embedding_text
+from services.domain.messages import ArchivedMessage
+from services.domain.transcripts import embedding_text, shorten
 from services.llm_proxy.client import ModelClient
 from services.postgres.chunks import Chunks, WaitingChunk
 from services.postgres.embeddings import Embeddings, Item
@@ -19,6 +22,8 @@ Outcome = Literal["digested", "split", "quarantined"]
 
 # So many failures in a row, and a chunk is suspected to be the cause itself.
 SUSPECT_AFTER = 5
+# No more of a message is embedded: a vector of more says less, and embedders refuse what is too long for them.
+EMBEDDING_TOKENS = 2_000
 # These say something of us or of the hour, never of the chunk: who asks, what it costs, how much at once.
 NOT_THE_CHUNK = frozenset({401, 402, 403, 404, 429})
 
@@ -76,10 +81,7 @@ class DigestActivities:
         summary_id = await self._summaries.save(chunk.room_id, chunk.id, "chunk", summary, run_id=run_id())
         rolling = await self._summariser.roll(chunk, summary, run_id=run_id())
         await self._summaries.save(chunk.room_id, chunk.id, "rolling", rolling, run_id=run_id())
-        texts = {
-            Item(message_uid(chunk.room_id, message.id), "message", chunk.room_id): embedding_text(message, None)
-            for message in talk
-        }
+        texts = await asyncio.to_thread(_embedding_texts, chunk.room_id, talk)
         await self._embed({**texts, Item(summary_id, "summary", chunk.room_id): summary.text})
 
     async def _embed(self, texts: dict[Item, str]) -> None:
@@ -114,3 +116,12 @@ class DigestActivities:
         reason = "model_refuses" if isinstance(error, ModelRefusedError) else "model_fails"
         await self._chunks.quarantine(chunk, reason=reason, detail=str(error), run_id=run_id())
         return "quarantined"
+
+
+def _embedding_texts(room_id: str, talk: Sequence[ArchivedMessage]) -> dict[Item, str]:
+    return {
+        Item(message_uid(room_id, message.id), "message", room_id): shorten(
+            embedding_text(message, None), EMBEDDING_TOKENS
+        )
+        for message in talk
+    }

@@ -1,6 +1,7 @@
 """Asks for summaries, checks them against what was said, and falls back on what was said."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,24 +18,32 @@ from services.postgres.chunks import WaitingChunk
 from services.postgres.summaries import Summaries, Summary
 from services.prompts import prompt, render
 
-SUMMARY_TOKENS = 80
-ROLLING_TOKENS = 200
 ROLLING_CHARACTERS = 2_000
 # Small models repeat themselves without it.
 FREQUENCY_PENALTY = 0.5
+# Thoughts may be cut off before they end; some models send the end of them only.
+_THOUGHTS = re.compile(r"^.*</think>|<think>.*$", re.DOTALL)
 
 
 class Summariser:
     """Every answer is written down before it is used; a recorded one is never asked for again."""
 
     def __init__(
-        self, model: ModelClient, answers: Answers, summaries: Summaries, *, name: str, chunk_tokens: int
+        self,
+        model: ModelClient,
+        answers: Answers,
+        summaries: Summaries,
+        *,
+        name: str,
+        chunk_tokens: int,
+        answer_tokens: int,
     ) -> None:
         self._model = model
         self._answers = answers
         self._summaries = summaries
         self._name = name
         self._chunk_tokens = chunk_tokens
+        self._answer_tokens = answer_tokens
         self._summarise = prompt("summarise")
         self._roll = prompt("roll")
 
@@ -43,9 +52,9 @@ class Summariser:
         key = AnswerKey(chunk.id, "summarise", self._summarise.version, self._name)
         answer = await self._answers.find(key)
         if answer is None:
-            text = shorten(transcript(talk), self._chunk_tokens)
+            text = await asyncio.to_thread(lambda: shorten(transcript(talk), self._chunk_tokens))
             messages = render(self._summarise, transcript=text, language=_language(text))
-            answer = await self._ask(key, messages, SUMMARY_TOKENS, {}, run_id)
+            answer = await self._ask(key, messages, {}, run_id)
         grounded = await asyncio.to_thread(_bears_out, talk, answer.text)
         return Summary(
             text=answer.text if grounded else await asyncio.to_thread(extract_summary, talk),
@@ -67,7 +76,7 @@ class Summariser:
             shown = {"previous": previous.text, "part": part.text, "covers_from": previous.covers_from}
             so_far, parts = rolling_input(previous.text, [part.text], max_tokens=self._chunk_tokens)
             messages = render(self._roll, previous=so_far, parts=parts, language=_language(parts))
-            answer = await self._ask(key, messages, ROLLING_TOKENS, shown, run_id)
+            answer = await self._ask(key, messages, shown, run_id)
         before, new = str(answer.shown["previous"]), str(answer.shown["part"])
         sources = [replace(chunk.messages[-1], role="system", content=text, tool_calls=()) for text in (before, new)]
         grounded = await asyncio.to_thread(_bears_out, sources, answer.text)
@@ -86,10 +95,13 @@ class Summariser:
         await self._model.complete(model=self._name, messages=[{"role": "user", "content": "Say yes."}], max_tokens=1)
 
     async def _ask(
-        self, key: AnswerKey, messages: list[dict[str, str]], max_tokens: int, shown: dict[str, object], run_id: str
+        self, key: AnswerKey, messages: list[dict[str, str]], shown: dict[str, object], run_id: str
     ) -> RecordedAnswer:
         said = await self._model.complete(
-            model=self._name, messages=messages, max_tokens=max_tokens, frequency_penalty=FREQUENCY_PENALTY
+            model=self._name,
+            messages=messages,
+            max_tokens=self._answer_tokens,
+            frequency_penalty=FREQUENCY_PENALTY,
         )
         return await self._answers.record(
             key,
@@ -102,7 +114,7 @@ class Summariser:
 
 def _answer_in(said: Completion) -> str:
     """Leave out what a model thought aloud, a sentence that was cut off, and what Postgres cannot hold."""
-    text = said.text.rpartition("</think>")[2].replace("\x00", "").strip()
+    text = _THOUGHTS.sub("", said.text).replace("\x00", "").strip()
     return whole_sentences(text) if said.finish_reason == "length" else text
 
 

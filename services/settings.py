@@ -40,12 +40,14 @@ class DatabaseSettings(ResourceSettings):
 class ModelSettings(ResourceSettings):
     """Which models are asked, and where the proxy that reaches them is.
 
-    `api_timeout` is how long embeddings may take, in seconds; completions may take twice as long.
+    `api_timeout` is how long embeddings may take, in seconds; completions may take twice as long. `summary_tokens` is
+    what an answer may take, thinking included.
     """
 
     llm_proxy_url: str = Field("http://localhost:8000", pattern=r"^https?://")
     summary_model: str = Field("qwen3:32b", min_length=1)
     embedding_model: str = Field("bge-m3", min_length=1)
+    summary_tokens: int = Field(1_000, ge=16, le=100_000)
     api_timeout: Seconds = 30.0
 
 

@@ -7,8 +7,9 @@ import httpx
 
 EMBEDDED_SUMMARY_MODEL = "smollm2-135m-instruct"
 EMBEDDED_EMBEDDING_MODEL = "multilingual-e5-small"
-# It reads 300 tokens a second: a chunk of this size is summarised in about three seconds.
+# It reads 300 tokens a second and writes 80: a chunk of this size is summarised in about three seconds.
 EMBEDDED_CHUNK_TOKENS = 600
+EMBEDDED_SUMMARY_TOKENS = 80
 # Taken first where an Ollama has them; otherwise the one that it lists first, which is the one pulled last.
 _FAVOURITES = ("qwen3:32b", "bge-m3:latest")
 _ASK_SECONDS = 3.0
@@ -27,7 +28,7 @@ class ModelChoice:
         if self.summary_model == EMBEDDED_SUMMARY_MODEL or self.embedding_model == EMBEDDED_EMBEDDING_MODEL:
             told["EMBEDDED_MODELS"] = "true"
         if self.summary_model == EMBEDDED_SUMMARY_MODEL:
-            told["CHUNK_TOKENS"] = str(EMBEDDED_CHUNK_TOKENS)
+            told |= {"CHUNK_TOKENS": str(EMBEDDED_CHUNK_TOKENS), "SUMMARY_TOKENS": str(EMBEDDED_SUMMARY_TOKENS)}
         # Empty is unset: an Ollama that does not answer would make the proxy wait for it.
         return told | {"OLLAMA_URL_INTERNAL": self.ollama_url or ""}
 

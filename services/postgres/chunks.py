@@ -45,7 +45,10 @@ class Chunks:
             )
             if chunked is None:
                 return 0
-            messages = await read_messages(session, room_id, after=chunked, limit=CUT_MESSAGES)
+            # What is longer than a chunk is one of its own, however long: its beginning tells enough.
+            messages = await read_messages(
+                session, room_id, after=chunked, limit=CUT_MESSAGES, characters=4 * self._max_tokens
+            )
             chunks = cut(messages, max_tokens=self._max_tokens, max_messages=self._max_messages)
             await _insert(session, room_id, chunks)
             await session.execute(update(Room).where(Room.id == room_id).values(chunked_seq=chunks[-1].last_seq))
@@ -141,9 +144,18 @@ class Chunks:
 
 
 async def read_messages(
-    session: AsyncSession, room_id: str, *, after: int = 0, until: int | None = None, limit: int | None = None
+    session: AsyncSession,
+    room_id: str,
+    *,
+    after: int = 0,
+    until: int | None = None,
+    limit: int | None = None,
+    characters: int | None = None,
 ) -> list[ArchivedMessage]:
-    """Read a room's messages in order: those numbered above `after`, up to and with `until`."""
+    """Read a room's messages in order: those numbered above `after`, up to and with `until`.
+
+    `characters` cuts their content short.
+    """
     wanted: ColumnElement[bool] = and_(ArchivedRow.room_id == room_id, ArchivedRow.seq > after)
     if until is not None:
         wanted = and_(wanted, ArchivedRow.seq <= until)
@@ -153,7 +165,7 @@ async def read_messages(
             ArchivedRow.seq,
             ArchivedRow.id,
             ArchivedRow.role,
-            ArchivedRow.content,
+            (func.left(ArchivedRow.content, characters) if characters else ArchivedRow.content).label("content"),
             ArchivedRow.user_id,
             ArchivedRow.sent_at,
             ArchivedRow.tool_calls,

@@ -24,6 +24,7 @@ def wire(resources: Resources) -> Activities:
         resources.summaries,
         name=resources.models.summary_model,
         chunk_tokens=load(ChunkSettings).chunk_tokens,
+        answer_tokens=resources.models.summary_tokens,
     )
     return Activities(
         buffers=BufferActivities(resources.buffer, resources.archive, resources.rooms, load(BufferSettings)),

@@ -45,6 +45,20 @@ async def test_bad_entries_are_set_aside_whole_and_their_neighbours_get_through(
         assert "narrator" not in item.detail
 
 
+async def test_the_largest_message_is_digested_and_models_are_shown_a_part_of_it(
+    worker: None, resources: Resources, memory: MemoryClient, model: OpenAIServer
+) -> None:
+    model.answer = lambda _: "<think>What was said?</think>The user moved to Lima."
+    largest = "I moved to Lima. " + "and so on " * 100_000
+    await memory.record_turn("user:1", user=largest, assistant="Noted!")
+    await until_digested(resources, "user:1", 2, seconds=90)
+    assert (await resources.rooms.messages("user:1"))[0].content == largest
+    assert max(len(json.dumps(body)) for _, body in model.requests) < 20_000
+    summary = await resources.summaries.rolling("user:1")
+    assert summary is not None
+    assert "think" not in summary.text
+
+
 async def test_the_same_id_is_one_message_and_other_content_under_it_is_flagged(
     worker: None, resources: Resources
 ) -> None:
