@@ -66,14 +66,22 @@ class Summariser:
         )
 
     async def roll(self, chunk: WaitingChunk, part: Summary, *, run_id: str) -> Summary:
-        """Renew the room's rolling summary with a chunk's; the first one is the chunk's own, and asks nobody."""
+        """Renew the room's rolling summary with a chunk's; the first one is the chunk's own, and asks nobody.
+
+        A chunk that comes late, out of quarantine, is added to what was said after it.
+        """
         key = AnswerKey(chunk.id, "roll", self._roll.version, self._name)
         answer = await self._answers.find(key)
         if answer is None:
-            previous = await self._summaries.rolling(chunk.room_id, before_seq=part.covers_from)
+            previous = await self._summaries.rolling(chunk.room_id, besides=chunk.id)
             if previous is None:
                 return replace(part, prompt_version=self._roll.version)
-            shown = {"previous": previous.text, "part": part.text, "covers_from": previous.covers_from}
+            shown = {
+                "previous": previous.text,
+                "part": part.text,
+                "covers_from": min(previous.covers_from, part.covers_from),
+                "covers_to": max(previous.covers_to, part.covers_to),
+            }
             so_far, parts = rolling_input(previous.text, [part.text], max_tokens=self._chunk_tokens)
             messages = render(self._roll, previous=so_far, parts=parts, language=_language(parts))
             answer = await self._ask(key, messages, shown, run_id)
@@ -86,7 +94,8 @@ class Summariser:
             if grounded
             else await asyncio.to_thread(extract_rolling, before, [new], ROLLING_CHARACTERS),
             made_by="model" if grounded else "extractive",
-            covers_from=int(answer.shown["covers_from"]),
+            covers_from=answer.shown["covers_from"],
+            covers_to=answer.shown["covers_to"],
             prompt_version=self._roll.version,
         )
 

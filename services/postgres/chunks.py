@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, exists, func, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +13,7 @@ from services.domain.chunking import Chunk, cut, split
 from services.domain.ids import chunk_id, quarantine_id
 from services.domain.messages import ArchivedMessage
 from services.postgres.database import Database
-from services.postgres.tables import ArchivedRow, ChunkRow, QuarantineRow, Room
+from services.postgres.tables import ArchivedRow, ChunkRow, QuarantineRow, Room, SummaryRow
 
 # What one cut reads at most; a longer tail is cut when these chunks are digested.
 CUT_MESSAGES = 2_000
@@ -117,6 +117,7 @@ class Chunks:
         ]
         async with self._database.transaction() as session:
             await session.execute(update(ChunkRow).where(ChunkRow.id == chunk.id).values(state="split"))
+            await _drop_summaries(session, chunk.id)
             await _insert(session, chunk.room_id, pieces)
         return True
 
@@ -127,6 +128,7 @@ class Chunks:
             await session.execute(
                 update(ChunkRow).where(ChunkRow.id == chunk.id).values(state="quarantined", run_id=run_id)
             )
+            await _drop_summaries(session, chunk.id)
             await session.execute(
                 insert(QuarantineRow)
                 .values(
@@ -176,6 +178,11 @@ async def read_messages(
         .limit(limit)
     )
     return [_message(row) for row in rows]
+
+
+async def _drop_summaries(session: AsyncSession, chunk: UUID) -> None:
+    """Take back what was saved before the chunk failed: its halves, or a redrive, say it again."""
+    await session.execute(delete(SummaryRow).where(SummaryRow.chunk_id == chunk))
 
 
 def _message(

@@ -59,12 +59,18 @@ class Summaries:
             )
         return key
 
-    async def rolling(self, room_id: str, *, before_seq: int | None = None) -> Summary | None:
-        """Give the room's rolling summary: today's, or the one that stood before message `before_seq`."""
-        wanted = select(SummaryRow).where(SummaryRow.room_id == room_id, SummaryRow.kind == "rolling")
-        if before_seq is not None:
-            wanted = wanted.where(SummaryRow.covers_to < before_seq)
-        newest = wanted.order_by(SummaryRow.covers_to.desc(), SummaryRow.updated_at.desc()).limit(1)
+    async def rolling(self, room_id: str, *, besides: UUID | None = None) -> Summary | None:
+        """Give the room's rolling summary: the newest, `besides` that of one chunk."""
+        newest = (
+            select(SummaryRow)
+            .where(
+                SummaryRow.room_id == room_id,
+                SummaryRow.kind == "rolling",
+                SummaryRow.chunk_id.is_distinct_from(besides),
+            )
+            .order_by(SummaryRow.covers_to.desc(), SummaryRow.updated_at.desc())
+            .limit(1)
+        )
         async with self._database.transaction() as session:
             row = await session.scalar(newest)
         return _summary(row) if row else None

@@ -107,6 +107,12 @@ async def test_a_poison_chunk_is_split_until_only_the_poison_is_set_aside(
     await resources.quarantine.put_chunk_back(item)
     await until_digested(resources, "user:1", 12, seconds=120)
     assert {receipt.state for receipt in await resources.rooms.receipts("user:1")} == {"digested"}
+    parts = [(part.covers_from, part.covers_to) for part in await resources.summaries.parts("user:1")]
+    assert [seq for first, last in parts for seq in range(first, last + 1)] == list(range(1, 13))
+    rolling = await resources.summaries.rolling("user:1")
+    assert rolling is not None
+    assert (rolling.covers_from, rolling.covers_to) == (1, 12)
+    assert "poison" in rolling.text
 
 
 async def test_a_model_that_refuses_every_request_pauses_the_work(
