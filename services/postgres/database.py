@@ -11,6 +11,8 @@ from services.domain.errors import TransientError
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
+# Whatever the server's own default: a commit that a killed Postgres forgets would lose what Redis has given up.
+SESSION = {"application_name": "afterturn", "synchronous_commit": "on"}
 
 
 def driver_url(database_url: str) -> URL:
@@ -33,7 +35,11 @@ class Database:
             max_overflow=0,
             pool_pre_ping=True,
             hide_parameters=True,
-            connect_args={"timeout": CONNECT_SECONDS, "command_timeout": STATEMENT_SECONDS},
+            connect_args={
+                "timeout": CONNECT_SECONDS,
+                "command_timeout": STATEMENT_SECONDS,
+                "server_settings": SESSION,
+            },
         )
         try:
             yield cls(engine)

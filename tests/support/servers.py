@@ -10,7 +10,8 @@ from typing import TypeVar
 from services.embedded.server import Server
 
 ServerT = TypeVar("ServerT", bound=Server)
-# The tests kill processes, never the machine: nothing has to wait for the disk.
+# The tests kill processes, never the machine: nothing has to wait for the disk. With commits that are not synchronous a
+# killed Postgres forgets the last ones, unless our sessions ask for better: they must.
 FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
