@@ -47,10 +47,9 @@ class RoomMemory:
             if not self._called():
                 await workflow.wait_condition(lambda: self._called() or workflow.all_handlers_finished())
                 continue
-            await self._drain_through_cancellation()
-            if workflow.info().is_continue_as_new_suggested():
-                await workflow.wait_condition(workflow.all_handlers_finished)
+            if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
                 workflow.continue_as_new(input)
+            await self._drain_through_cancellation()
         return self._status
 
     @workflow.signal(description="A turn was recorded in this room.")

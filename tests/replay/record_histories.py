@@ -15,7 +15,7 @@ from typing import Any
 
 from afterturn_client.memory_client import MemoryClient
 from afterturn_client.names import MEMORY_QUEUE, PROCESS_ROOMS, ROOM_DIGEST, ROOM_MEMORY, room_digest_id, room_memory_id
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
 from activities.steps import NoInput, RoomInput
 from services import temporal
@@ -58,8 +58,8 @@ class Scene:
     async def completed(self, workflow_id: str) -> None:
         await asyncio.wait_for(self.client.get_workflow_handle(workflow_id).result(), 90)
 
-    async def keep(self, name: str, workflow_id: str) -> None:
-        history = await self.client.get_workflow_handle(workflow_id).fetch_history()
+    async def keep(self, name: str, workflow_id: str, run_id: str | None = None) -> None:
+        history = await self.client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
         text = json.dumps(_without_the_machine(json.loads(history.to_json())), indent=1)
         await asyncio.to_thread((HISTORIES / f"{name}.json").write_text, text + "\n")
 
@@ -199,6 +199,24 @@ async def swept(scene: Scene) -> None:
     await scene.keep("process_rooms.swept", "sweep-by-hand")
 
 
+async def continued(scene: Scene) -> None:
+    """On a server that calls a history long after a dozen events."""
+    memory, digest = room_memory_id("room:long"), room_digest_id("room:long")
+    await scene.held_at(memory, Point("archive", "add", "before"))
+    await scene.turn("room:long", "first")
+    await scene.reached(memory)
+    first = await scene.run_id(memory)
+    for number in range(5):
+        await scene.turn("room:long", f"turn {number}")
+    scene.gates.open[memory].set()
+    await until_digested(scene.resources, "room:long", 12)
+    await scene.ended(memory)
+    await scene.keep("room_memory.continued", memory, first)
+    runs = [run async for run in scene.client.list_workflows(f"WorkflowId = '{digest}'")]
+    [began] = [run.run_id for run in runs if run.status == WorkflowExecutionStatus.CONTINUED_AS_NEW][-1:]
+    await scene.keep("room_digest.continued", digest, began)
+
+
 SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
     one_burst,
     nothing_buffered,
@@ -214,13 +232,20 @@ SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
 )
 
 
+class SmallHistories(TemporalServer):
+    """Suggests to continue as new after a dozen events."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=12"]
+
+
 @asynccontextmanager
-async def on_stage() -> AsyncIterator[Scene]:
+async def on_stage(temporal_server: type[TemporalServer] = TemporalServer) -> AsyncIterator[Scene]:
     with short_folder() as folder:
         async with (
             RedisServer(folder / "redis") as redis,
             PostgresServer(folder / "postgres", database="afterturn") as postgres,
-            TemporalServer(folder / "temporal") as server,
+            temporal_server(folder / "temporal") as server,
             OpenAIServer(answer=lambda _: "The user asks.") as model,
         ):
             await upgrade(postgres.url)
@@ -248,6 +273,9 @@ async def main() -> None:
         for act in SCENES:
             await act(scene)
             scene.model.refuses = None
+    os.environ["CHUNK_MESSAGES"] = "2"
+    async with on_stage(SmallHistories) as scene:
+        await continued(scene)
 
 
 if __name__ == "__main__":

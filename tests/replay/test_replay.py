@@ -13,10 +13,10 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 WAYS_OUT = {
     "room_memory": {
         "one_burst", "nothing_buffered", "messages_meanwhile", "digest_already_at_work", "flushed", "cancelled",
-        "cancelled_in_wait", "terminated", "redis_away", "wrong_input",
+        "cancelled_in_wait", "terminated", "redis_away", "wrong_input", "continued",
     },
     "room_digest": {
-        "one_chunk", "nothing_left", "woken_at_work", "split_and_quarantined", "cancelled",
+        "one_chunk", "nothing_left", "woken_at_work", "split_and_quarantined", "cancelled", "continued",
     },
     "process_rooms": {"swept"},
 }  # fmt: skip
