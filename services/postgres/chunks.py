@@ -21,14 +21,11 @@ CUT_MESSAGES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class WaitingChunk:
-    """A chunk to digest with its messages; `attempts` counts the failures so far."""
+    """A chunk to digest, with its messages."""
 
     id: UUID
     room_id: str
     messages: tuple[ArchivedMessage, ...]
-    before: ArchivedMessage | None
-    attempts: int
-    first_failed_at: datetime | None
 
 
 class Chunks:
@@ -64,15 +61,11 @@ class Chunks:
             )
             if row is None:
                 return None
-            messages = await read_messages(session, room_id, after=row.first_seq - 2, until=row.last_seq)
-        before = messages[0] if messages[0].seq < row.first_seq else None
+            messages = await read_messages(session, room_id, after=row.first_seq - 1, until=row.last_seq)
         return WaitingChunk(
             id=row.id,
             room_id=room_id,
-            messages=tuple(messages[1:] if before else messages),
-            before=before,
-            attempts=row.attempts,
-            first_failed_at=row.first_failed_at,
+            messages=tuple(messages),
         )
 
     async def count_waiting(self, room_id: str) -> int:
@@ -89,7 +82,7 @@ class Chunks:
             await session.execute(
                 update(ChunkRow)
                 .where(ChunkRow.id == chunk, ChunkRow.state == "waiting")
-                .values(state="digested", digested_at=func.now(), run_id=run_id, first_failed_at=None)
+                .values(state="digested", digested_at=func.now(), run_id=run_id)
             )
 
     async def count_failure(self, chunk: UUID) -> int:
@@ -98,9 +91,7 @@ class Chunks:
             attempts = await session.scalar(
                 update(ChunkRow)
                 .where(ChunkRow.id == chunk)
-                .values(
-                    attempts=ChunkRow.attempts + 1, first_failed_at=func.coalesce(ChunkRow.first_failed_at, func.now())
-                )
+                .values(attempts=ChunkRow.attempts + 1)
                 .returning(ChunkRow.attempts)
             )
         return attempts or 0

@@ -73,7 +73,7 @@ class Quarantine:
             await session.execute(
                 update(ChunkRow)
                 .where(ChunkRow.id == UUID(item.source), ChunkRow.state == "quarantined")
-                .values(state="waiting", attempts=0, first_failed_at=None)
+                .values(state="waiting", attempts=0)
             )
             await session.execute(_redriven(item.id))
 

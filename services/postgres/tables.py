@@ -96,7 +96,7 @@ class ArchivedRow(Base):
 class ChunkRow(Base):
     """Consecutive messages that are digested together.
 
-    `attempts` and `first_failed_at` tell a poison chunk from an outage; a chunk that was split stays, as `split`.
+    `attempts` counts the failures in a row; a chunk that was split stays, as `split`.
     """
 
     __tablename__ = "chunks"
@@ -108,7 +108,6 @@ class ChunkRow(Base):
     tokens: Mapped[int]
     state: Mapped[str] = mapped_column(server_default="waiting")
     attempts: Mapped[int] = mapped_column(server_default="0")
-    first_failed_at: Mapped[datetime | None]
     run_id: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     digested_at: Mapped[datetime | None]
