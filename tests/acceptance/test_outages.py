@@ -17,6 +17,7 @@ from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
 from services.resources import Resources, open_resources
 from services.worker.run import running_workers
+from tests.support.main_job import settings_of
 from tests.support.openai_server import COMPLETIONS, EMBEDDINGS, Embed, OpenAIServer, Status
 from tests.support.rooms import keys_left, until_digested
 from tests.support.servers import FAST_POSTGRES, running, short_folder
@@ -49,16 +50,7 @@ async def test_recording_succeeds_with_everything_else_down_and_all_is_digested_
 ) -> None:
     redis, postgres, temporal = servers
     await upgrade(postgres.url)
-    for name, value in {
-        "REDIS_URL": redis.url,
-        "DATABASE_URL": postgres.url,
-        "TEMPORAL_ADDRESS": temporal.address,
-        "LLM_PROXY_URL": model.url,
-        "SUMMARY_MODEL": "chat-model",
-        "EMBEDDING_MODEL": "embedding-model",
-        "LINGER_SECONDS": "1",
-        "SHUTDOWN_SECONDS": "2",
-    }.items():
+    for name, value in settings_of(redis.url, postgres.url, temporal.address, model).items():
         monkeypatch.setenv(name, value)
     await postgres.stop()
     await temporal.stop()

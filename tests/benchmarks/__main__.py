@@ -30,6 +30,7 @@ from services.postgres.embeddings import Item
 from services.postgres.migrate import upgrade
 from services.resources import Resources, open_resources
 from services.worker.run import serving
+from tests.support.main_job import settings_of
 from tests.support.openai_server import OpenAIServer
 from tests.support.rooms import until_digested
 from tests.support.servers import short_folder
@@ -119,18 +120,10 @@ async def main() -> None:
             RedisServer(folder / "redis") as redis,
             PostgresServer(folder / "postgres", database="afterturn") as postgres,
             TemporalServer(folder / "temporal") as server,
-            OpenAIServer(answer=lambda _: "The user asks.", models=("chat", "embed")) as model,
+            OpenAIServer(answer=lambda _: "The user asks.") as model,
         ):
             await upgrade(postgres.url)
-            os.environ |= {
-                "REDIS_URL": redis.url,
-                "DATABASE_URL": postgres.url,
-                "TEMPORAL_ADDRESS": server.address,
-                "LLM_PROXY_URL": model.url,
-                "SUMMARY_MODEL": "chat",
-                "EMBEDDING_MODEL": "embed",
-                "LINGER_SECONDS": "1",
-            }
+            os.environ |= settings_of(redis.url, postgres.url, server.address, model)
             async with open_resources() as resources, MemoryClient.connect() as memory:
                 await measure(resources, memory)
 

@@ -25,6 +25,7 @@ from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
 from services.resources import Resources, open_resources
 from services.worker.run import serving
+from tests.support.main_job import settings_of
 from tests.support.openai_server import OpenAIServer, Status
 from tests.support.rooms import until_digested
 from tests.support.servers import short_folder
@@ -249,15 +250,7 @@ async def on_stage(temporal_server: type[TemporalServer] = TemporalServer) -> As
             OpenAIServer(answer=lambda _: "The user asks.") as model,
         ):
             await upgrade(postgres.url)
-            os.environ |= {
-                "REDIS_URL": redis.url,
-                "DATABASE_URL": postgres.url,
-                "TEMPORAL_ADDRESS": server.address,
-                "LLM_PROXY_URL": model.url,
-                "SUMMARY_MODEL": "chat-model",
-                "EMBEDDING_MODEL": "embedding-model",
-                "LINGER_SECONDS": "2",
-            }
+            os.environ |= {**settings_of(redis.url, postgres.url, server.address, model), "LINGER_SECONDS": "2"}
             gates, client = Gates(), await temporal.connect()
             async with (
                 open_resources() as resources,

@@ -19,6 +19,20 @@ async def model() -> AsyncIterator[OpenAIServer]:
         yield server
 
 
+def settings_of(redis_url: str, database_url: str, temporal_address: str, model: OpenAIServer) -> dict[str, str]:
+    """Give the variables that point everything at these servers, and make it quick."""
+    return {
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
+        "TEMPORAL_ADDRESS": temporal_address,
+        "LLM_PROXY_URL": model.url,
+        "SUMMARY_MODEL": SUMMARY_MODEL,
+        "EMBEDDING_MODEL": EMBEDDING_MODEL,
+        "LINGER_SECONDS": "1",
+        "SHUTDOWN_SECONDS": "2",
+    }
+
+
 @pytest.fixture
 def environment(
     monkeypatch: pytest.MonkeyPatch,
@@ -29,17 +43,8 @@ def environment(
     model: OpenAIServer,
 ) -> None:
     """Point every setting at this test's own servers."""
-    for name, value in {
-        "REDIS_URL": redis_url,
-        "DATABASE_URL": database_url,
-        "TEMPORAL_ADDRESS": temporal_address,
-        "TEMPORAL_NAMESPACE": temporal_namespace,
-        "LLM_PROXY_URL": model.url,
-        "SUMMARY_MODEL": SUMMARY_MODEL,
-        "EMBEDDING_MODEL": EMBEDDING_MODEL,
-        "LINGER_SECONDS": "1",
-        "SHUTDOWN_SECONDS": "2",
-    }.items():
+    servers = settings_of(redis_url, database_url, temporal_address, model)
+    for name, value in {**servers, "TEMPORAL_NAMESPACE": temporal_namespace}.items():
         monkeypatch.setenv(name, value)
 
 
