@@ -53,3 +53,11 @@ class InvalidInputError(PermanentError):
         super().__init__(f"{field}: takes {takes}")
         self.field = field
         self.takes = takes
+
+
+class MemoryStoreUnavailableError(TransientError):
+    """Mem0 did not answer, or not in a way that tells whether it did what it was asked."""
+
+
+class OwnerUnknownError(TransientError):
+    """The host's tables do not know this owner, and do not let us add it; they may tomorrow."""

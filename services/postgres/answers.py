@@ -38,6 +38,16 @@ class Answers:
             row = await session.get(ModelAnswerRow, (key.chunk_id, key.step, key.prompt_version, key.model))
         return RecordedAnswer(row.answer, row.shown) if row else None
 
+    async def newest(self, chunk_id: UUID, step: str) -> tuple[AnswerKey, RecordedAnswer] | None:
+        """Give the last answer to a step, whichever prompt and model it is of: a deploy may have changed both."""
+        given = (ModelAnswerRow.chunk_id == chunk_id, ModelAnswerRow.step == step)
+        newest = select(ModelAnswerRow).where(*given).order_by(ModelAnswerRow.created_at.desc()).limit(1)
+        async with self._database.transaction() as session:
+            row = await session.scalar(newest)
+        if row is None:
+            return None
+        return AnswerKey(row.chunk_id, row.step, row.prompt_version, row.model), RecordedAnswer(row.answer, row.shown)
+
     async def record(
         self, key: AnswerKey, answer: RecordedAnswer, *, prompt_tokens: int, completion_tokens: int, run_id: str
     ) -> RecordedAnswer:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.domain.ids import message_uid, quarantine_id
 from services.domain.languages import language_of
 from services.domain.messages import ClaimedEntry, NewMessage, Rejected
+from services.domain.room_owner import room_owner
 from services.postgres.database import Database
 from services.postgres.tables import ArchivedRow, QuarantineRow, Room
 
@@ -90,11 +91,27 @@ async def quarantine_entries(
 
 
 async def _lock_room(session: AsyncSession, room_id: str, entries: Sequence[ClaimedEntry]) -> int:
-    """Make the room if it is new, owned by whoever spoke first, and hold its row; answer its last number."""
-    first = next((entry.read for entry in entries if isinstance(entry.read, NewMessage)), None)
-    owner = {"user_id": first.user_id, "company_id": first.company_id} if first else {}
-    await session.execute(insert(Room).values(id=room_id, **owner).on_conflict_do_nothing())
-    return (await session.execute(select(Room.last_seq).where(Room.id == room_id).with_for_update())).scalar_one()
+    """Make the room if it is new and hold its row; answer its last number.
+
+    It belongs to whoever is named first in it, and keeps to them.
+    """
+    said = [entry.read for entry in entries if isinstance(entry.read, NewMessage)]
+    named = next((message for message in said if message.user_id or message.company_id), None)
+    user_id, company_id = (named.user_id, named.company_id) if named else (None, None)
+    owner = room_owner(room_id, user_id, company_id)
+    whose = {
+        "user_id": user_id,
+        "company_id": company_id,
+        "owner_type": owner.type if owner else None,
+        "owner_id": owner.id if owner else None,
+    }
+    await session.execute(insert(Room).values(id=room_id, **whose).on_conflict_do_nothing())
+    room = (
+        await session.execute(select(Room.last_seq, Room.owner_id).where(Room.id == room_id).with_for_update())
+    ).one()
+    if room.owner_id is None and owner:
+        await session.execute(update(Room).where(Room.id == room_id).values(whose))
+    return int(room.last_seq)
 
 
 async def _fingerprints(session: AsyncSession, room_id: str, entries: Sequence[ClaimedEntry]) -> dict[str, bytes]:

@@ -21,11 +21,15 @@ CUT_MESSAGES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class WaitingChunk:
-    """A chunk to digest, with its messages."""
+    """A chunk to digest, with its messages; of one that is `extracted` only the memories are left to save."""
 
     id: UUID
     room_id: str
     messages: tuple[ArchivedMessage, ...]
+    extracted: bool = False
+
+
+_LEFT = ChunkRow.state.in_(("waiting", "extracted"))
 
 
 class Chunks:
@@ -54,34 +58,39 @@ class Chunks:
     async def next_waiting(self, room_id: str) -> WaitingChunk | None:
         async with self._database.transaction() as session:
             row = await session.scalar(
-                select(ChunkRow)
-                .where(ChunkRow.room_id == room_id, ChunkRow.state == "waiting")
-                .order_by(ChunkRow.first_seq)
-                .limit(1)
+                select(ChunkRow).where(ChunkRow.room_id == room_id, _LEFT).order_by(ChunkRow.first_seq).limit(1)
             )
-            if row is None:
-                return None
-            messages = await read_messages(session, room_id, after=row.first_seq - 1, until=row.last_seq)
-        return WaitingChunk(
-            id=row.id,
-            room_id=room_id,
-            messages=tuple(messages),
-        )
+            return await _with_messages(session, row) if row else None
 
-    async def count_waiting(self, room_id: str) -> int:
-        """Count the chunks still to digest; messages that no chunk covers count as one."""
+    async def find_extracted(self, chunk: UUID) -> WaitingChunk | None:
+        """Give a chunk whose memories are to be saved; None when that was done."""
+        async with self._database.transaction() as session:
+            row = await session.get(ChunkRow, chunk)
+            return await _with_messages(session, row) if row and row.state == "extracted" else None
+
+    async def count_waiting(self, room_id: str, *, besides: UUID | None = None) -> int:
+        """Count the chunks still to digest, `besides` one; messages that no chunk covers count as one."""
         async with self._database.transaction() as session:
             waiting = await session.scalar(
-                select(func.count()).where(ChunkRow.room_id == room_id, ChunkRow.state == "waiting")
+                select(func.count()).where(ChunkRow.room_id == room_id, _LEFT, ChunkRow.id.is_distinct_from(besides))
             )
             uncut = await session.scalar(select(exists().where(Room.id == room_id, Room.chunked_seq < Room.last_seq)))
         return (waiting or 0) + int(bool(uncut))
+
+    async def extracted(self, chunk: UUID, *, run_id: str) -> None:
+        """Let it wait for its memories to be saved, and for nothing else."""
+        async with self._database.transaction() as session:
+            await session.execute(
+                update(ChunkRow)
+                .where(ChunkRow.id == chunk, ChunkRow.state == "waiting")
+                .values(state="extracted", run_id=run_id)
+            )
 
     async def digested(self, chunk: UUID, *, run_id: str) -> None:
         async with self._database.transaction() as session:
             await session.execute(
                 update(ChunkRow)
-                .where(ChunkRow.id == chunk, ChunkRow.state == "waiting")
+                .where(ChunkRow.id == chunk, _LEFT)
                 .values(state="digested", digested_at=func.now(), run_id=run_id)
             )
 
@@ -112,14 +121,17 @@ class Chunks:
             await _insert(session, chunk.room_id, pieces)
         return True
 
-    async def quarantine(self, chunk: WaitingChunk, *, reason: str, detail: str, run_id: str) -> None:
+    async def quarantine(
+        self, chunk: WaitingChunk, *, reason: str, detail: str, run_id: str, keep_summaries: bool = False
+    ) -> None:
         """Set the chunk aside with its reason; its messages stay in the archive."""
         values = {"reason": reason, "detail": detail, "run_id": run_id}
         async with self._database.transaction() as session:
             await session.execute(
                 update(ChunkRow).where(ChunkRow.id == chunk.id).values(state="quarantined", run_id=run_id)
             )
-            await _drop_summaries(session, chunk.id)
+            if not keep_summaries:
+                await _drop_summaries(session, chunk.id)
             await session.execute(
                 insert(QuarantineRow)
                 .values(
@@ -169,6 +181,11 @@ async def read_messages(
         .limit(limit)
     )
     return [_message(row) for row in rows]
+
+
+async def _with_messages(session: AsyncSession, row: ChunkRow) -> WaitingChunk:
+    messages = await read_messages(session, row.room_id, after=row.first_seq - 1, until=row.last_seq)
+    return WaitingChunk(row.id, row.room_id, tuple(messages), extracted=row.state == "extracted")
 
 
 async def _drop_summaries(session: AsyncSession, chunk: UUID) -> None:

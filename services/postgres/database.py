@@ -2,17 +2,56 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from services.domain.errors import TransientError
+from services.domain.memories import Owner
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 # Whatever the server's own default: a commit that a killed Postgres forgets would lose what Redis has given up.
 SESSION = {"application_name": "afterturn", "synchronous_commit": "on"}
+
+# The first statement of every transaction, in one round trip. It ends with the transaction, so that a pool cannot hand
+# one caller's rights to the next.
+ASSUME = text(
+    "select set_config('role', :role, true), set_config('afterturn.user_id', :user_id, true), "
+    "set_config('afterturn.company_id', :company_id, true)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who looks: a person, a company's own service, or a person inside one company.
+
+    A person sees what is theirs and what is of their companies; inside one, of that one only. A company's rows are
+    written by the company, or by a person inside it who may speak for it.
+    """
+
+    user_id: UUID | None = None
+    company_id: UUID | None = None
+
+    @classmethod
+    def of(cls, owner: Owner) -> Self:
+        return cls(user_id=owner.id) if owner.type == "user" else cls(company_id=owner.id)
+
+
+def role_settings(tenant: Tenant | None) -> dict[str, str]:
+    """Give the parameters of `ASSUME`; without a tenant it is the system, which sees all."""
+    if tenant is None:
+        return {"role": "afterturn_system", "user_id": "", "company_id": ""}
+    return {
+        "role": "afterturn_tenant",
+        "user_id": str(tenant.user_id or ""),
+        "company_id": str(tenant.company_id or ""),
+    }
 
 
 def driver_url(database_url: str) -> URL:
@@ -47,14 +86,15 @@ class Database:
             await engine.dispose()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Commit on leaving, roll back on an error.
+    async def transaction(self, tenant: Tenant | None = None) -> AsyncIterator[AsyncSession]:
+        """Commit on leaving, roll back on an error; without a tenant the session is the system's and sees all.
 
         Raises `TransientError` for whatever Postgres or the network refuses: retrying is always safe, since every
         write here is idempotent. A broken constraint passes through, for it is a fault of ours.
         """
         try:
             async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+                await session.execute(ASSUME, role_settings(tenant))
                 yield session
         except IntegrityError:
             raise

@@ -8,26 +8,29 @@ from typing import Literal
 from uuid import UUID
 
 from pgvector.sqlalchemy import Vector
-from sqlalchemy import Column, MetaData, Table, Text, Uuid, select, text
+from sqlalchemy import Column, MetaData, Table, Text, Uuid, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from services.domain.errors import ModelUnavailableError
 from services.postgres.database import Database
 from services.postgres.tables import EmbeddingModelRow
 
-ItemKind = Literal["message", "summary"]
-_CREATE_LOCK = 7_302_118_445
+ItemKind = Literal["message", "summary", "memory"]
 _NAME_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Something that has a vector: a message by its uid, or a summary by its id."""
+    """Something that has a vector: a message by its uid, a summary by its id, or a memory by its version's.
+
+    A memory is in no room.
+    """
 
     id: UUID
     kind: ItemKind
-    room_id: str
+    room_id: str | None = None
 
 
 class Embeddings:
@@ -52,55 +55,90 @@ class Embeddings:
         """Keep vectors; one that is already there is replaced, for its text may have changed."""
         if not vectors:
             return
-        dimensions = len(next(iter(vectors.values())))
         async with self._database.transaction() as session:
-            found = await find_table(session, self._model) or await _create_table(session, self._model, dimensions)
-            if found.dimensions != dimensions:
-                raise ModelUnavailableError(
-                    f"{self._model} answers {dimensions} dimensions, its table holds {found.dimensions}"
-                )
-            table = found.table
-            statement = insert(table)
-            rows = [
-                {"item_id": item.id, "kind": item.kind, "room_id": item.room_id, "embedding": list(vector)}
-                for item, vector in vectors.items()
-            ]
-            await session.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["item_id"], set_={"embedding": statement.excluded.embedding}
-                ),
-                rows,
-            )
+            await keep(session, self._model, vectors)
+
+
+async def keep(session: AsyncSession, model: str, vectors: Mapping[Item, Sequence[float]]) -> None:
+    """Keep a model's vectors in the transaction that is open; all of them have one length."""
+    dimensions = len(next(iter(vectors.values())))
+    found = await make_table(session, model, dimensions)
+    if found.dimensions != dimensions:
+        raise _other_dimensions(model, dimensions, found)
+    statement = insert(found.table)
+    rows = [
+        {"item_id": item.id, "kind": item.kind, "room_id": item.room_id, "embedding": list(vector)}
+        for item, vector in vectors.items()
+    ]
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=["item_id"], set_={"embedding": statement.excluded.embedding}),
+        rows,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class VectorTable:
+    """`memory_table` is the open-source Mem0's table of the same model, where it is used."""
+
     table: Table
     dimensions: int
+    memory_table: str | None = None
 
 
 async def find_table(session: AsyncSession, model: str) -> VectorTable | None:
-    row = await session.get(EmbeddingModelRow, model)
-    return VectorTable(_table(row.table_name, row.dimensions), row.dimensions) if row else None
+    return await session.run_sync(_find, model)
 
 
-async def _create_table(session: AsyncSession, model: str, dimensions: int) -> VectorTable:
-    """Make the model's table at its first vector; two that come first at once make one."""
-    await session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _CREATE_LOCK})
-    session.expire_all()
-    if existing := await find_table(session, model):
-        return existing
-    table = _table(_table_name(model, dimensions), dimensions)
-    connection = await session.connection()
-    await connection.run_sync(table.create)
-    session.add(EmbeddingModelRow(model=model, dimensions=dimensions, table_name=table.name))
-    await session.flush()
-    return VectorTable(table, dimensions)
+async def make_table(session: AsyncSession, model: str, dimensions: int) -> VectorTable:
+    """Find the model's table, or make it at its first vector; two that come first at once make one."""
+    return await session.run_sync(_make, model, dimensions)
 
 
-def _table_name(model: str, dimensions: int) -> str:
+def memory_table(session: Session, model: str, dimensions: int) -> str:
+    """Name the table that the open-source Mem0 keeps this model's memories in; make it at first use, as the system."""
+    found = _make(session, model, dimensions)
+    if found.dimensions != dimensions:
+        raise _other_dimensions(model, dimensions, found)
+    if found.memory_table is None:
+        made = text("select afterturn_make_memories(:model, :place)")
+        session.execute(made, {"model": model, "place": _table_name("mem0", model, dimensions)})
+        found = _find(session, model) or found
+    return str(found.memory_table)
+
+
+def copy_vectors(session: Session, source: UUID, target: UUID) -> None:
+    """Give an item the vectors of another one with the same text, of every model; what it has already stays."""
+    models = session.execute(select(EmbeddingModelRow.table_name, EmbeddingModelRow.dimensions)).all()
+    for name, dimensions in models:
+        table = _table(name, dimensions)
+        copied = select(literal(target, Uuid), table.c.kind, table.c.room_id, table.c.embedding)
+        session.execute(
+            insert(table).from_select(table.c.keys(), copied.where(table.c.item_id == source)).on_conflict_do_nothing()
+        )
+
+
+def _find(session: Session, model: str) -> VectorTable | None:
+    columns = (EmbeddingModelRow.table_name, EmbeddingModelRow.dimensions, EmbeddingModelRow.memory_table)
+    row = session.execute(select(*columns).where(EmbeddingModelRow.model == model)).one_or_none()
+    return VectorTable(_table(row.table_name, row.dimensions), row.dimensions, row.memory_table) if row else None
+
+
+def _make(session: Session, model: str, dimensions: int) -> VectorTable:
+    if found := _find(session, model):
+        return found
+    made = text("select afterturn_make_vectors(:model, :dimensions, :place)")
+    place = _table_name("embeddings", model, dimensions)
+    session.execute(made, {"model": model, "dimensions": dimensions, "place": place})
+    return _find(session, model) or VectorTable(_table(place, dimensions), dimensions)
+
+
+def _other_dimensions(model: str, dimensions: int, found: VectorTable) -> ModelUnavailableError:
+    return ModelUnavailableError(f"{model} answers {dimensions} dimensions, its table holds {found.dimensions}")
+
+
+def _table_name(prefix: str, model: str, dimensions: int) -> str:
     readable = re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_")[:_NAME_CHARACTERS]
-    return f"embeddings_{readable}_{dimensions}_{sha256(model.encode()).hexdigest()[:8]}"
+    return f"{prefix}_{readable}_{dimensions}_{sha256(model.encode()).hexdigest()[:8]}"
 
 
 def _table(name: str, dimensions: int) -> Table:
@@ -109,6 +147,6 @@ def _table(name: str, dimensions: int) -> Table:
         MetaData(),
         Column("item_id", Uuid, primary_key=True),
         Column("kind", Text, nullable=False),
-        Column("room_id", Text, nullable=False, index=True),
+        Column("room_id", Text, index=True),
         Column("embedding", Vector(dimensions), nullable=False),
     )

@@ -1,5 +1,6 @@
 """Brings a database to the newest schema."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from alembic import command
@@ -21,15 +22,12 @@ _LOCK_TIMEOUT = "5s"
 
 async def upgrade(database_url: str, revision: str = "head") -> None:
     """Run the missing migrations; safe to call from several processes at once."""
-    engine = create_async_engine(
-        driver_url(database_url), poolclass=NullPool, hide_parameters=True, connect_args={"timeout": CONNECT_SECONDS}
-    )
-    try:
-        async with engine.connect() as connection:
-            await connection.run_sync(_upgrade, revision)
-            await connection.commit()
-    finally:
-        await engine.dispose()
+    await _migrate(database_url, command.upgrade, revision)
+
+
+async def downgrade(database_url: str, revision: str) -> None:
+    """Undo migrations down to a revision: what only the newer ones can hold is lost."""
+    await _migrate(database_url, command.downgrade, revision)
 
 
 async def is_current(database_url: str) -> bool:
@@ -45,15 +43,27 @@ async def is_current(database_url: str) -> bool:
     return have == ScriptDirectory.from_config(_config()).get_current_head()
 
 
+async def _migrate(database_url: str, move: Callable[[Config, str], None], revision: str) -> None:
+    engine = create_async_engine(
+        driver_url(database_url), poolclass=NullPool, hide_parameters=True, connect_args={"timeout": CONNECT_SECONDS}
+    )
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_run, move, revision)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
 
 
-def _upgrade(connection: Connection, revision: str) -> None:
+def _run(connection: Connection, move: Callable[[Config, str], None], revision: str) -> None:
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
     connection.execute(text(f"set local lock_timeout = '{_LOCK_TIMEOUT}'"))
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    move(config, revision)

@@ -97,7 +97,8 @@ class Rooms:
 
     async def undigested(self, *, after: str = "", limit: int = 500) -> list[str]:
         """Page through the rooms that have something to digest, by id."""
-        waiting = select(ChunkRow.room_id).where(ChunkRow.room_id == Room.id, ChunkRow.state == "waiting").exists()
+        left = ChunkRow.state.in_(("waiting", "extracted"))
+        waiting = select(ChunkRow.room_id).where(ChunkRow.room_id == Room.id, left).exists()
         wanted = (
             select(Room.id)
             .where(Room.id > after, or_(Room.chunked_seq < Room.last_seq, waiting))

@@ -1,86 +1,117 @@
--- One statement for hybrid search: exact over the rooms in scope, so that a filter never costs recall.
--- {vectors} is the embedding model's table, or an empty one; every value is bound.
--- Nothing joins one intermediate result to another: their sizes are unknown to the planner, and a wrong guess would
--- compare each message with each.
+-- One statement for hybrid search: exact over all that is in scope, so that a filter never costs recall.
+-- The kinds that are asked for are put in as `found`; every value is bound.
+-- Nothing large is joined to an intermediate result: their sizes are unknown to the planner, and a wrong guess would
+-- compare each message with each. What belongs together is gathered by grouping.
 --
--- The question is stemmed in every language that the archive may hold. Words that Postgres calls stop words in
--- English or Spanish are left out of the unstemmed reading too.
-with asked as materialized (
-    select array_agg(lexeme) as words, string_agg(quote_literal(lexeme), ' | ')::tsquery as any_word
-    from (
-        select lexeme
-        from unnest(array['english', 'spanish', 'portuguese', 'french', 'german', 'italian']) as language,
-             unnest(tsvector_to_array(text_lexemes(language, :query))) as lexeme
-        union
-        select word from unnest(tsvector_to_array(text_lexemes('simple', :query))) as word
-        where cardinality(ts_lexize('english_stem', word)) > 0 and cardinality(ts_lexize('spanish_stem', word)) > 0
-    ) as readings
+-- A word of the question has several readings: stemmed in every language that the archive may hold, and as it stands.
+-- Words that Postgres calls stop words in English or Spanish are left out of the unstemmed reading too.
+with asking as materialized (
+    select cast(cast(:vector as text) as vector) as vector,
+           nullif(cast(cast(:times as text) as tstzmultirange), '{}') as times,
+           cast(:speakers as text[]) as speakers,
+           cast(string_agg(quote_literal(name), ' | ') as tsquery) as names
+    from unnest(cast(:languages as text[])) as language,
+         unnest(tsvector_to_array(text_lexemes(language, array_to_string(cast(:speakers as text[]), ' ')))) as name
 ),
-scope as materialized (
-    select found.*, 1 - (v.embedding <=> cast(:vector as vector)) as similarity
-    from (
-        select m.uid as id, 'message' as kind, m.room_id, m.seq, m.lexemes, m.sent_at as happened_at
-        from messages m join rooms r on r.id = m.room_id
-        where (cast(:room_id as text) is null or m.room_id = :room_id)
-          and (cast(:user_id as text) is null or r.user_id = :user_id)
-        union all
-        select s.id, 'summary', s.room_id, s.covers_to, s.lexemes, m.sent_at
-        from summaries s
-        join rooms r on r.id = s.room_id
-        join messages m on m.room_id = s.room_id and m.seq = s.covers_to
-        where s.kind = 'chunk'
-          and (cast(:room_id as text) is null or s.room_id = :room_id)
-          and (cast(:user_id as text) is null or r.user_id = :user_id)
-    ) as found
-    left join {vectors} v on v.item_id = found.id
+tokens as materialized (
+    select token from ts_parse('default', :words) with ordinality as part (type, token, place)
+    group by token order by min(place) limit :most_words
 ),
--- BM25 as Robertson and Zaragoza (2009) give it, k1 = 1.2, b = 0.75; a document's length is its count of distinct
--- lexemes, and counts are taken in the scope, so one owner's words never weigh in another's search.
+asked as materialized (
+    select cast(row_number() over (order by readings) as int) as number, cast(readings as tsquery) as readings
+    from (
+        select distinct string_agg(quote_literal(lexeme), ' | ' order by lexeme) as readings
+        from (
+            select token, lexeme
+            from tokens,
+                 unnest(cast(:languages as text[])) as language,
+                 unnest(tsvector_to_array(text_lexemes(language, token))) as lexeme
+            union
+            select token, word
+            from tokens, unnest(tsvector_to_array(text_lexemes('simple', token))) as word
+            where cardinality(ts_lexize('english_stem', word)) > 0 and cardinality(ts_lexize('spanish_stem', word)) > 0
+        ) as read
+        group by token
+    ) as words
+),
+any_word as materialized (
+    select cast(string_agg('(' || cast(readings as text) || ')', ' | ') as tsquery) as readings from asked
+),
+-- The messages of a `place` are neighbours by `seq`; all else is in a place of its own. `said` are the numbers of the
+-- question's words in it; its `size` is weighed against the mean of its `lot`.
+found as materialized (
+{found}
+),
 counts as materialized (
-    select count(*)::float8 as documents, greatest(avg(length(lexemes)), 1)::float8 as mean_length from scope
+    select count(*)::float8 as documents,
+           avg(similarity) as usual,
+           nullif(stddev_pop(similarity), 0) * 2 * sqrt(ln(cast(greatest(count(similarity), 3) as float8))) as reach,
+           array[
+               avg(size) filter (where lot = 1), avg(size) filter (where lot = 2), avg(size) filter (where lot = 3)
+           ]::float8[] as sizes
+    from found
+),
+said as materialized (
+    select place, seq, number,
+           1 / (0.6::float8 + 0.4::float8 * size / greatest(((select sizes from counts))[lot], 1)) as weight
+    from found, unnest(said) as number
+    where said is not null
 ),
 rarity as materialized (
-    select t.lexeme, ln(1 + (min(c.documents) - count(*) + 0.5) / (count(*) + 0.5)) as weight
-    from scope s, asked a, counts c, unnest(s.lexemes) as t
-    where s.lexemes @@ a.any_word and t.lexeme = any(a.words)
-    group by t.lexeme
+    select array_agg(weight order by number) as weights, nullif(sum(weight), 0) as most
+    from (
+        select number,
+               case when times > 0 then ln(1 + (documents - times + 0.5) / (times + 0.5)) else 0 end as weight
+        from counts, (
+            select number, sum(times) as times
+            from (
+                select number, count(*) as times from said group by number
+                union all
+                select number, 0 from asked
+            ) as each
+            group by number
+        ) as by_word
+    ) as weighed
 ),
-scored as (
-    select s.*, case when s.lexemes @@ a.any_word then (
-        select sum(
-            r.weight * coalesce(cardinality(t.positions), 1) * 2.2
-            / (coalesce(cardinality(t.positions), 1) + 1.2 * (0.25 + 0.75 * length(s.lexemes) / c.mean_length))
-        )
-        from rarity r join unnest(s.lexemes) as t on t.lexeme = r.lexeme
-    ) end as bm25
-    from scope s, asked a, counts c
+-- BM25 over a message and its neighbours, as BM25F has it over fields: what is said one message away counts 0.6, two
+-- away 0.36. How often one message says a word plays no part.
+matched as (
+    select place, seq,
+           sum(((select weights from rarity))[number] * weight / (weight + 0.8)) / (select most from rarity) as words
+    from (
+        select place, seq + away as seq, number, sum(weight * share) as weight
+        from said, (values (0, 1::float8), (-1, 0.6), (1, 0.6), (-2, 0.36), (2, 0.36)) as distance (away, share)
+        where away = 0 or seq > 0
+        group by place, seq + away, number
+    ) as near
+    group by place, seq
 ),
--- Both scores are brought to 0..1 and fused half and half: fusing by rank was no better than BM25 alone.
-fused as (
-    select *,
-           0.5 * coalesce(bm25 / nullif(max(bm25) over (), 0), 0)
-         + 0.5 * coalesce(
-               (similarity - min(similarity) over ()) / nullif(max(similarity) over () - min(similarity) over (), 0), 0
-           ) as fusion
-    from scored
+gathered as (
+    select place, seq, max(lot) as lot, max(happened_at) as happened_at, max(bonus) as bonus,
+           coalesce(max(words), 0) as words,
+           coalesce(greatest(max(similarity) - (select usual from counts), 0) / (select reach from counts), 0) as meaning
+    from (
+        select place, seq, lot, happened_at, bonus, similarity, null::float8 as words from found
+        union all
+        select place, seq, null, null, null, null, words from matched
+    ) as parts
+    group by place, seq
 ),
--- A message is read with the one before it; age takes a tenth at the most.
-ranked as (
-    select id, kind, room_id, seq, happened_at, fusion,
-           (fusion + case kind when 'message' then 0.3 * coalesce(lag(fusion) over before, 0) else 0 end)
-           * (0.9 + 0.1 * exp(-greatest(extract(epoch from now() - happened_at), 0) / (30 * 86400.0))) as score
-    from fused
-    window before as (partition by room_id, kind order by seq)
-),
+-- A summary says a little of everything: weighed as the rest, it would be found for anything. Age takes a tenth at the
+-- most.
 best as (
-    select * from ranked where fusion > 0 order by score desc, room_id, seq desc, id limit :limit
+    select lot, place, seq, happened_at,
+           (0.7 * words + 0.3 * least(meaning, 1) + bonus) * case lot when 2 then 0.75 else 1 end
+           * (0.9 + 0.1 * exp(
+               -greatest(cast(extract(epoch from cast(:now as timestamptz) - happened_at) as float8), 0) / (30 * 86400)
+           )) as score
+    from gathered
+    where lot is not null and words + meaning > 0
+    order by score desc, happened_at desc, place, seq desc
+    limit :limit
 )
-select k.kind, k.room_id, k.seq, k.happened_at, k.score,
-       coalesce(m.id, k.id::text) as id,
-       coalesce(m.role, 'summary') as role,
-       coalesce(m.content, s.text) as text,
-       s.made_by
-from best k
-left join messages m on k.kind = 'message' and m.uid = k.id
-left join summaries s on k.kind = 'summary' and s.id = k.id
-order by k.score desc, k.room_id, k.seq desc, k.id
+select k.happened_at, k.score, told.*
+from best as k, lateral (
+{told}
+) as told
+order by k.score desc, k.happened_at desc, k.place, k.seq desc

@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 
 from services.domain.ids import message_id
+from services.domain.memories import OwnerType, owner_of
 from services.domain.messages import ClaimedEntry, NewMessage, Rejected
 from services.postgres.archive import Archive
 from services.postgres.database import Database
 from services.postgres.rooms import Rooms
+from services.postgres.tables import Room
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -75,3 +78,36 @@ async def test_the_same_id_in_two_rooms_is_two_messages(database: Database) -> N
     for room in ("room:a", "room:b"):
         await archive.add(room, "c", [entry(0, "hello", "m1")], run_id="run")
         assert len(await rooms.messages(room)) == 1
+
+
+def spoken(position: int, user_id: str | None, company_id: str | None) -> ClaimedEntry:
+    message = NewMessage(f"m{position}", "user", "hello", user_id, company_id, NOON)
+    return ClaimedEntry(position, b"", message)
+
+
+@pytest.mark.parametrize(
+    ("room", "speakers", "owner"),
+    [
+        ("room:a", [(None, None), ("42", "acme"), ("7", "globex")], ("company", "acme")),
+        ("room:a", [("42", None), ("7", "globex")], ("user", "42")),
+        ("room:a", [(None, None)], None),
+        ("user:42", [("7", "acme")], ("user", "42")),
+        ("user:42", [(None, None)], ("user", "42")),
+    ],
+)
+@pytest.mark.parametrize("pages", [1, 3])
+async def test_a_room_belongs_to_whoever_was_first_named_in_it_for_good(
+    database: Database,
+    room: str,
+    speakers: list[tuple[str | None, str | None]],
+    owner: tuple[OwnerType, str] | None,
+    pages: int,
+) -> None:
+    entries = [spoken(position, *speaker) for position, speaker in enumerate(speakers)]
+    size = len(entries) if pages == 1 else 1
+    for part in (entries[first : first + size] for first in range(0, len(entries), size)):
+        await Archive(database).add(room, "c", part, run_id="run")
+    async with database.transaction() as session:
+        found = (await session.execute(select(Room.owner_type, Room.owner_id))).one()
+    expected = owner_of(*owner) if owner else None
+    assert tuple(found) == ((expected.type, expected.id) if expected else (None, None))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.domain.ids import message_uid
+from services.domain.memories import owner_of
 from services.domain.messages import ClaimedEntry, NewMessage
 from services.postgres.archive import Archive
 from services.postgres.database import Database
@@ -62,8 +63,8 @@ async def test_words_are_found_in_any_inflection_of_their_language(
 
 async def test_a_search_stays_in_its_scope(database: Database) -> None:
     search = Search(database, "none")
-    for room_id, user_id in ((ROOM, None), (None, "42")):
-        hits = await search.find("Andes taxes", None, room_id=room_id, user_id=user_id)
+    for room_id, owner in ((ROOM, None), (None, owner_of("user", "42"))):
+        hits = await search.find("Andes taxes", None, room_id=room_id, owner=owner)
         assert hits
         assert {hit.room_id for hit in hits} == {ROOM}
     assert {hit.room_id for hit in await search.find("Andes", None)} == {ROOM, "user:7"}
@@ -83,3 +84,48 @@ async def test_meaning_finds_what_no_word_does_and_both_are_fused(database: Data
 @pytest.mark.parametrize("query", ["", "the and of", "'; drop table messages; --", "💥", "a" * 5_000, "!&|:*()"])
 async def test_a_query_of_any_shape_is_answered(database: Database, query: str) -> None:
     assert isinstance(await Search(database, "none").find(query, None), list)
+
+
+async def talk(database: Database, room: str, said: Sequence[tuple[str, str, datetime]]) -> None:
+    entries = [
+        ClaimedEntry(number, b"", NewMessage(f"m{number}", "user", content, speaker, None, at))
+        for number, (speaker, content, at) in enumerate(said)
+    ]
+    await Archive(database).add(room, "claim", entries, run_id="run")
+
+
+async def test_who_is_named_and_spoke_comes_before_who_is_spoken_to(database: Database) -> None:
+    said = [
+        (speaker, f"{other}, I am going to sail on Sunday.", NOON)
+        for speaker, other in (("bruno", "Andrea"), ("carla", "Andrea"), ("andrea", "Bruno"), ("dora", "Andrea"))
+    ]
+    await talk(database, "room:port", said)
+    search = Search(database, "none")
+    for name, message in (("Andrea", "m2"), ("Dora", "m3"), ("Bruno", "m0")):
+        question = await search.read(f"When does {name} sail?", room_id="room:port")
+        assert (question.words, question.speakers) == ("When does sail?", (name.lower(),))
+        for asked in (question, f"When does {name} sail?"):
+            assert (await search.find(asked, None, room_id="room:port"))[0].id == message
+
+
+async def test_an_answer_is_found_by_the_words_of_what_it_answers(database: Database) -> None:
+    said = ["Nice weather today.", "In which city did you grow up?", "Cusco.", "The bus is late.", "Fine by me."]
+    await talk(database, "room:bus", [("a", content, NOON) for content in said])
+    hits = await Search(database, "none").find("city where she grew up", None, room_id="room:bus")
+    assert [hit.id for hit in hits[:2]] == ["m1", "m2"]
+    assert (await Search(database, "none").find("bus", None, room_id=ROOM)) == []
+
+
+async def test_what_was_said_in_the_month_that_is_named_comes_first(database: Database) -> None:
+    months = [NOON.replace(year=2024, month=number) for number in range(1, 13)]
+    await talk(database, "room:log", [("a", "I cooked soup for everybody.", at) for at in months])
+    for query, message in (("Who cooked soup in June 2024?", "m5"), ("¿Quién cooked soup en octubre?", "m9")):
+        assert (await Search(database, "none").find(query, None, room_id="room:log"))[0].id == message
+
+
+async def test_nothing_sent_later_is_found_as_of_a_time(database: Database) -> None:
+    hits = await Search(database, "none").find("trip Andes violin", None, room_id=ROOM, as_of=NOON)
+    assert [hit.id for hit in hits] == ["m0"]
+    since = NOON + timedelta(minutes=2)
+    hits = await Search(database, "none").find("trip Andes violin", None, room_id=ROOM, since=since)
+    assert {hit.id for hit in hits}.isdisjoint({"m0", "m1"})
