@@ -8,10 +8,11 @@ smaller id decides.
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Any
 from uuid import UUID, uuid5
 
 from services.domain.errors import InvalidInputError
@@ -61,16 +62,36 @@ def assertion_of(brain: UUID, memory: NewMemory) -> Assertion:
     check_memory(memory)
     at = memory.asserted_at.astimezone(UTC)
     told = "ended" if memory.content is None else f"said\n{memory.content}"
+    if memory.content is not None and memory.metadata:
+        told += f"\nwith\n{_written(memory.metadata)}"
     return Assertion(
         uuid5(NAMESPACE, f"version\n{brain}\n{at.isoformat()}\n{memory.kind}\n{told}"),
         at,
-        None if memory.content is None else digest(memory.content),
+        None if memory.content is None else digest(hashlib.sha256(memory.content.encode()).digest(), memory.metadata),
         memory.kind,
     )
 
 
-def digest(content: str) -> bytes:
-    return hashlib.sha256(content.encode()).digest()
+def digest(content: bytes, metadata: Mapping[str, Any]) -> bytes:
+    """Digest what is said, given the SHA-256 of its text: the same words with other metadata say something else."""
+    return hashlib.sha256(content + _written(metadata).encode()).digest() if metadata else content
+
+
+def _written(metadata: Mapping[str, Any]) -> str:
+    """Write metadata in one way, also when Postgres has kept it in between: its JSON takes 1e2 for 100."""
+    return json.dumps(_plain(metadata), sort_keys=True, ensure_ascii=True)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Mapping():
+            return {name: _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
 
 
 def place(known: Iterable[Assertion], new: Assertion) -> Placement:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from services.domain.errors import OwnerUnknownError
-from services.domain.histories import Assertion, Placement, assertion_of, place
+from services.domain.histories import Assertion, Placement, assertion_of, digest, place
 from services.domain.languages import language_of
 from services.domain.memories import Change, Kind, NewMemory, Owner, brain_id, entity_id
 from services.postgres.embeddings import copy_vectors
@@ -109,9 +109,14 @@ def _look(session: Session, owner: Owner, memory: NewMemory) -> _Seen:
     brain = brain_id(owner, memory.slug)
     new = assertion_of(brain, memory)
     row = MemoryVersionRow
-    said = func.sha256(func.convert_to(row.content, "UTF8"))
-    rows = session.execute(select(row.id, row.asserted_at, said, row.kind).where(row.brain_id == brain))
-    known = {id_: Assertion(id_, asserted_at, said, kind) for id_, asserted_at, said, kind in rows}
+    content = func.sha256(func.convert_to(row.content, "UTF8"))
+    rows = session.execute(
+        select(row.id, row.asserted_at, content, row.extra_metadata, row.kind).where(row.brain_id == brain)
+    )
+    known = {
+        id_: Assertion(id_, asserted_at, None if said is None else digest(said, metadata), kind)
+        for id_, asserted_at, said, metadata, kind in rows
+    }
     table = _table(owner)
     standing = select(table.memory_id, table.content, table.extra_metadata).where(table.id == brain)
     found = session.execute(standing).one_or_none()

@@ -10,13 +10,14 @@ from services.cli.checks.check import Check, judged
 from services.cli.exit_codes import UnreachableError
 from services.cli.reaching import reach_temporal, temporal_place
 from services.cli.serving import describe
-from workflows.names import LLM_QUEUE, MEMORY_QUEUE, PROCESS_ROOMS_SCHEDULE
+from workflows.names import LLM_QUEUE, MEM0_QUEUE, MEMORY_QUEUE, PROCESS_ROOMS_SCHEDULE
 
 # A poll lasts a minute; one that began before that belongs to a worker which is gone, though the server remembers it.
 _POLL = timedelta(seconds=90)
 _KINDS = {
     MEMORY_QUEUE: (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY),
     LLM_QUEUE: (TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,),
+    MEM0_QUEUE: (TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,),
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -135,6 +136,21 @@ async def test_a_late_import_never_overwrites_what_was_confirmed_later(database:
     history = await Brain(database).history(ANA, "city")
     assert [version.content for version in history] == [LIMA, CUSCO, LIMA]
     assert placed.superseded == history[0].version_id
+
+
+async def test_the_same_words_with_other_metadata_are_a_change(database: Database) -> None:
+    weights: list[dict[str, object]] = [{"weight": 1.0, "tags": ["a", {"b": 1e2}]}, {}, {"weight": 1}]
+    for hour, metadata in enumerate(weights):
+        for _ in range(2):
+            placed = await save(database, ANA, replace(city(LIMA, hour), metadata=metadata))
+        assert placed.change == "unchanged"
+    again = await save(database, ANA, replace(city(LIMA, 5), metadata={"weight": 1.0}))
+    assert again.change == "unchanged"
+    history = await Brain(database).history(ANA, "city")
+    assert [version.metadata for version in history] == weights
+    record = await Brain(database).get_by_user_and_slug(ANA.id, "city")
+    assert record is not None
+    assert record.metadata == {"weight": 1}
 
 
 async def test_words_that_get_another_version_keep_their_vectors(database: Database) -> None:

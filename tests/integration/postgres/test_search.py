@@ -117,7 +117,7 @@ async def test_an_answer_is_found_by_the_words_of_what_it_answers(database: Data
 
 
 async def test_what_was_said_in_the_month_that_is_named_comes_first(database: Database) -> None:
-    months = [NOON.replace(year=2024, month=number) for number in range(1, 13)]
+    months = [NOON.replace(year=2024, month=number, day=15) for number in range(1, 13)]
     await talk(database, "room:log", [("a", "I cooked soup for everybody.", at) for at in months])
     for query, message in (("Who cooked soup in June 2024?", "m5"), ("¿Quién cooked soup en octubre?", "m9")):
         assert (await Search(database, "none").find(query, None, room_id="room:log"))[0].id == message

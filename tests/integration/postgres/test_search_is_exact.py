@@ -158,12 +158,12 @@ async def test_an_owner_finds_among_a_hundred_thousand_memories_of_others_what_a
 ) -> None:
     random = Random(1)
     await many_memories.fill(database_url, MODEL, owners=201, each=500, dimensions=16, vectors=5_000)
-    async with Database.open(database_url) as database:
+    async with Database.open(database_url) as database, many_memories.plainly(database_url) as plain:
         search, found, others = Search(database, MODEL), 0, 0
         for tenant, owner in ((Tenant.of(many_memories.SOMEBODY), None), (None, many_memories.SOMEBODY)):
             for _ in range(5):
                 vector = [random.gauss() for _ in range(16)]
-                wanted = await many_memories.nearest(database_url, many_memories.SOMEBODY.id, vector, 20)
+                wanted = await plain.nearest(many_memories.SOMEBODY.id, vector, 20)
                 hits = await search.find("", vector, tenant=tenant, owner=owner, limit=20)
                 found += len({hit.slug for hit in hits}.intersection(wanted))
                 others += sum(hit.owner != many_memories.SOMEBODY for hit in hits)

@@ -71,8 +71,8 @@ async def test_a_tenant_that_asks_for_anothers_finds_nothing(database: Database)
     await tenants.fill(database)
     search = Search(database, MODEL)
     for asked in ({"owner": BEN}, {"room_id": room_of(BEN)}, {"owner": ACME}, {"room_id": room_of(ACME)}):
-        assert await search.find("the secret", [1.0, 0.0], tenant=Tenant.of(ANA), **asked) == []  # type: ignore[arg-type]
-        assert (await search.read("Visitor?", tenant=Tenant.of(ANA), **asked)).speakers == ()  # type: ignore[arg-type]
+        assert await search.find("the secret", [1.0, 0.0], tenant=Tenant.of(ANA), **asked) == []
+        assert (await search.read("Visitor?", tenant=Tenant.of(ANA), **asked)).speakers == ()
     assert (await search.read("Visitor?", room_id=room_of(ACME))).speakers == ("visitor",)
 
 
