@@ -9,8 +9,12 @@ from temporalio.client import Client
 
 from services import temporal
 from services.llm_proxy.client import ModelClient
+from services.mem0_store.opening import open_memory_store
+from services.mem0_store.port import MemoryStore
+from services.memory_service import MemoryService
 from services.postgres.answers import Answers
 from services.postgres.archive import Archive
+from services.postgres.brain import Brain
 from services.postgres.chunks import Chunks
 from services.postgres.database import Database
 from services.postgres.embeddings import Embeddings
@@ -19,7 +23,7 @@ from services.postgres.rooms import Rooms
 from services.postgres.search import Search
 from services.postgres.summaries import Summaries
 from services.room_buffer.buffer import RoomBuffer
-from services.settings import ChunkSettings, DatabaseSettings, ModelSettings, RedisSettings, load
+from services.settings import ChunkSettings, DatabaseSettings, Mem0Settings, ModelSettings, RedisSettings, load
 
 # A claim of large messages takes longer to read than a producer would wait.
 REDIS_SECONDS = 20.0
@@ -39,6 +43,9 @@ class Resources:
     quarantine: Quarantine
     rooms: Rooms
     search: Search
+    brain: Brain
+    memories: MemoryService
+    memory_store: MemoryStore | None
     model: ModelClient
     models: ModelSettings
     temporal: Client
@@ -55,8 +62,14 @@ async def open_resources() -> AsyncIterator[Resources]:
         )
         model = await stack.enter_async_context(
             ModelClient.open(
-                models.llm_proxy_url, timeout_completion=2 * models.api_timeout, timeout_embedding=models.api_timeout
+                models.llm_proxy_url,
+                api_key=models.proxy_key,
+                timeout_completion=2 * models.api_timeout,
+                timeout_embedding=models.api_timeout,
             )
+        )
+        store = await stack.enter_async_context(
+            open_memory_store(load(Mem0Settings), postgres=postgres, models=models, database=database, model=model)
         )
         yield Resources(
             redis=redis,
@@ -70,6 +83,9 @@ async def open_resources() -> AsyncIterator[Resources]:
             quarantine=Quarantine(database),
             rooms=Rooms(database),
             search=Search(database, models.embedding_model),
+            brain=Brain(database),
+            memories=MemoryService(store),
+            memory_store=store,
             model=model,
             models=models,
             temporal=await temporal.connect(lazy=True),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from services.cli import data_commands, server_commands
+from services.cli import bench_commands, data_commands, import_command, memory_commands, server_commands
 from services.cli.exit_codes import INTERRUPTED, OK
 from services.cli.output import Output
 
@@ -18,6 +18,9 @@ app = typer.Typer(
 )
 server_commands.register(app)
 data_commands.register(app)
+import_command.register(app)
+memory_commands.register(app)
+bench_commands.register(app)
 
 
 def run_app(args: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,6 +14,7 @@ from afterturn_client.messages import Message
 from afterturn_client.rooms import check_id, check_room_id
 
 from services.cli.conversation import read_json_lines
+from services.cli.demo_memories import remembered
 from services.cli.demo_report import Report, search_all, show
 from services.cli.exit_codes import FAILED, OK, CommandFailedError
 from services.cli.output import Output
@@ -23,6 +24,7 @@ from services.cli.replay import replay
 from services.cli.stack_addresses import find_running_stack, models_of
 from services.cli.stack_board import StackBoard
 from services.domain.errors import InvalidInputError
+from services.domain.memories import Owner, owner_of
 from services.embedded.program import environment_of
 from services.embedded.stack import EmbeddedStack
 from services.settings import EmbeddedSettings, load, read_dot_env
@@ -68,6 +70,13 @@ def read_chat(file: Path | None, room_id: str | None, user_id: str) -> Chat:
     return Chat(room, messages, questions_about(messages) if file else sample_questions())
 
 
+def owners_of(messages: Iterable[Message]) -> list[Owner]:
+    """Name the people and companies that a conversation may tell something about."""
+    people = dict.fromkeys(message.user_id for message in messages if message.user_id)
+    companies = dict.fromkeys(message.company_id for message in messages if message.company_id)
+    return [*(owner_of("user", person) for person in people), *(owner_of("company", one) for one in companies)]
+
+
 @asynccontextmanager
 async def _servers(output: Output, *, embedded: bool) -> AsyncIterator[str | None]:
     """Have servers, and this process pointed at them; answer the address of Temporal's UI, where it is known."""
@@ -106,6 +115,8 @@ async def _run(output: Output, chat: Chat, seconds: dict[str, float], ui_url: st
             embedding_model=resources.models.embedding_model,
             rolling=await resources.summaries.rolling(chat.room_id),
             parts=await resources.summaries.parts(chat.room_id),
+            memories=await remembered(resources, owners_of(chat.messages)),
+            memories_configured=resources.memories.is_configured,
             searches=searches,
             set_aside=len(await resources.quarantine.list_open(room_id=chat.room_id)),
             left_in_redis=left.length + left.claimed,

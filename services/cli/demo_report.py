@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from services.cli.demo_memories import Remembered, show_memories
 from services.cli.output import Output
 from services.cli.questions import Question
 from services.cli.reading import find
@@ -35,6 +36,8 @@ class Report:
     embedding_model: str
     rolling: Summary | None
     parts: list[Summary]
+    memories: list[Remembered]
+    memories_configured: bool
     searches: list[Searched]
     set_aside: int
     left_in_redis: int
@@ -60,6 +63,7 @@ class Report:
             "messages_in_room": self.state.messages,
             "summary": self.rolling and asdict(self.rolling),
             "parts": [asdict(part) for part in self.parts],
+            "memories": [memory.as_document() for memory in self.memories],
             "searches": [asdict(search) | {"found": search.answer is not None} for search in self.searches],
             "seconds": {phase: round(seconds, 2) for phase, seconds in self.seconds.items()},
             "temporal_ui_url": self.temporal_ui_url,
@@ -79,6 +83,7 @@ def show(output: Output, report: Report) -> None:
     output.title("Models")
     output.print(f"summaries: {report.summary_model}, vectors: {report.embedding_model}")
     _show_summaries(output, report)
+    show_memories(output, report.memories, configured=report.memories_configured)
     _show_searches(output, report.searches)
     _show_counts(output, report)
 

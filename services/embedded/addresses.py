@@ -22,6 +22,7 @@ class StackAddresses(BaseModel):
     temporal_ui_url: str
     llm_proxy_url: str
     api_url: str | None = None
+    import_folder: str | None = None
 
 
 class RunningStack(StackAddresses):

@@ -86,6 +86,9 @@ def environment_of(addresses: StackAddresses) -> dict[str, str]:
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "TEMPORAL_NAMESPACE": NAMESPACE,
         "LLM_PROXY_URL": addresses.llm_proxy_url,
+        # Memories stay on this machine unless somebody says otherwise: a key for the platform alone does not.
+        "MEM0_BACKEND": os.environ.get("MEM0_BACKEND") or "open_source",
+        **({"IMPORT_FOLDER": addresses.import_folder} if addresses.import_folder else {}),
     }
 
 

@@ -1,9 +1,11 @@
 """Everything that Afterturn needs, on one machine, from one process."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -58,6 +60,8 @@ class EmbeddedStack:
             temporal_address=self.temporal.address,
             temporal_ui_url=self.temporal.ui_url,
             llm_proxy_url=f"http://{LOOPBACK}:{settings.llm_proxy_port}",
+            # Commands and worker may stand in different folders.
+            import_folder=str(Path(os.environ.get("IMPORT_FOLDER") or folder / "imports").absolute()),
         )
         self.programs: list[Program] = []
         self.models: ModelChoice | None = None

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+from opentelemetry.trace import Tracer
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -16,15 +17,19 @@ from activities.failures import ScrubFailures
 from services import temporal
 from services.domain.errors import AfterturnError
 from services.resources import Resources, open_resources
-from services.settings import WorkerSettings, load, read_dot_env
+from services.settings import TracingSettings, WorkerSettings, load, read_dot_env
+from services.tracing import open_tracer
 from services.worker.activities import Activities, wire
 from services.worker.schedules import apply_schedules
-from workflows.names import LLM_QUEUE, MEMORY_QUEUE
+from services.worker.tracing import TraceSteps
+from workflows.import_history import ImportHistory
+from workflows.names import LLM_QUEUE, MEM0_QUEUE, MEMORY_QUEUE
 from workflows.process_rooms import ProcessRooms
+from workflows.reconcile_mem0 import ReconcileMem0
 from workflows.room_digest import RoomDigest
 from workflows.room_memory import RoomMemory
 
-WORKFLOWS = (RoomMemory, RoomDigest, ProcessRooms)
+WORKFLOWS = (RoomMemory, RoomDigest, ProcessRooms, ReconcileMem0, ImportHistory)
 # Imported once and not again for each workflow: an unpassed SQLAlchemy costs 450 ms a workflow.
 PASSED_THROUGH = ("activities", "services", "afterturn_client", "pydantic", "sqlalchemy", "redis", "httpx")
 CONNECT_RETRY_SECONDS = 2.0
@@ -36,7 +41,7 @@ def workflow_runner() -> SandboxedWorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
-def build_workers(client: Client, activities: Activities, settings: WorkerSettings) -> list[Worker]:
+def build_workers(client: Client, activities: Activities, settings: WorkerSettings, tracer: Tracer) -> list[Worker]:
     """Build one worker for each task queue that this process serves."""
     queues: dict[str, list[Callable[..., Any]]] = {
         MEMORY_QUEUE: [
@@ -45,8 +50,12 @@ def build_workers(client: Client, activities: Activities, settings: WorkerSettin
             activities.buffers.release,
             activities.buffers.last_seq,
             activities.sweep.sweep,
+            activities.imports.check_source,
+            activities.imports.import_pages,
+            activities.imports.remove_copy,
         ],
         LLM_QUEUE: [activities.digest.digest_next],
+        MEM0_QUEUE: [activities.memories.save_memories, activities.reconcile.reconcile],
     }
     return [
         Worker(
@@ -55,7 +64,7 @@ def build_workers(client: Client, activities: Activities, settings: WorkerSettin
             workflows=WORKFLOWS if queue == MEMORY_QUEUE else (),
             activities=steps,
             workflow_runner=workflow_runner(),
-            interceptors=[ScrubFailures()],
+            interceptors=[ScrubFailures(), TraceSteps(tracer)],
             max_cached_workflows=settings.max_cached_workflows if queue == MEMORY_QUEUE else 0,
             max_concurrent_activities=settings.max_concurrent_model_calls
             if queue == LLM_QUEUE
@@ -82,7 +91,9 @@ async def serving(resources: Resources, client: Client) -> AsyncIterator[None]:
     settings = load(WorkerSettings)
     await apply_schedules(client)
     async with AsyncExitStack() as stack:
-        for worker in build_workers(client, wire(resources), settings):
+        endpoint = load(TracingSettings).otel_exporter_otlp_endpoint
+        tracer = await stack.enter_async_context(open_tracer(endpoint, "afterturn-worker"))
+        for worker in build_workers(client, wire(resources), settings, tracer):
             await stack.enter_async_context(worker)
         logger.info("worker started: %s", settings.task_queues)
         yield

@@ -16,11 +16,13 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from activities.steps import NoInput
-from workflows.names import MEMORY_QUEUE, PROCESS_ROOMS_SCHEDULE
+from activities.steps import NoInput, ReconcileInput
+from workflows.names import MEMORY_QUEUE, PROCESS_ROOMS_SCHEDULE, RECONCILE_MEM0_SCHEDULE
 from workflows.process_rooms import ProcessRooms
+from workflows.reconcile_mem0 import ReconcileMem0
 
 PROCESS_ROOMS_EVERY = timedelta(seconds=30)
+RECONCILE_MEM0_EVERY = timedelta(hours=1)
 
 
 def schedules() -> dict[str, Schedule]:
@@ -32,7 +34,14 @@ def schedules() -> dict[str, Schedule]:
             ),
             spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=PROCESS_ROOMS_EVERY)]),
             policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
-        )
+        ),
+        RECONCILE_MEM0_SCHEDULE: Schedule(
+            action=ScheduleActionStartWorkflow(
+                ReconcileMem0.run, ReconcileInput(), id=RECONCILE_MEM0_SCHEDULE, task_queue=MEMORY_QUEUE
+            ),
+            spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=RECONCILE_MEM0_EVERY)]),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+        ),
     }
 
 

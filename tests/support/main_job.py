@@ -28,6 +28,7 @@ def settings_of(redis_url: str, database_url: str, temporal_address: str, model:
         "LLM_PROXY_URL": model.url,
         "SUMMARY_MODEL": SUMMARY_MODEL,
         "EMBEDDING_MODEL": EMBEDDING_MODEL,
+        "MEM0_BACKEND": "open_source",
         "LINGER_SECONDS": "1",
         "SHUTDOWN_SECONDS": "2",
     }

@@ -73,6 +73,13 @@ class Reset(Fault):
 
 
 @dataclass(frozen=True)
+class HalfBody(Fault):
+    """Sends half of an answer that is not streamed, then resets the connection, or waits before the rest."""
+
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class StreamBreak(Fault):
     """Streams `after` chunks, then misbehaves: `reset`, `end`, `stall`, `error` or `garbage`."""
 
@@ -207,6 +214,9 @@ class OpenAIServer:
             case TruncatedJson():
                 whole = json.dumps(await self._answer(route, body)).encode()
                 await self._send(writer, 200, whole[: len(whole) // 2], {})
+            case HalfBody() if not body.get("stream"):
+                whole = json.dumps(await self._answer(route, body)).encode()
+                return await _send_in_halves(writer, whole, fault.seconds)
             case _ if route == COMPLETIONS and body.get("stream"):
                 return await self._stream(body, fault, writer)
             case _:
@@ -293,6 +303,17 @@ async def _caller_left(reader: asyncio.StreamReader) -> None:
     # A reader announces its end only to whoever reads, and reading would take the next request.
     while not reader.at_eof() and reader.exception() is None:
         await asyncio.sleep(0.02)
+
+
+async def _send_in_halves(writer: asyncio.StreamWriter, body: bytes, pause: float | None) -> bool:
+    writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body[: len(body) // 2])
+    await writer.drain()
+    if pause is None:
+        writer.transport.abort()
+        return False
+    await asyncio.sleep(pause)
+    writer.write(body[len(body) // 2 :])
+    return True
 
 
 async def _write_chunk(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from services.embedded.server import Server
+from services.embedded.temporal_server import TemporalServer
 
 ServerT = TypeVar("ServerT", bound=Server)
 # The tests kill processes, never the machine: nothing has to wait for the disk. With commits that are not synchronous a
@@ -30,3 +31,10 @@ def running(server: ServerT) -> Iterator[ServerT]:
             yield server
         finally:
             runner.run(server.stop())
+
+
+class SmallHistories(TemporalServer):
+    """Suggests to continue as new after a dozen events."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=12"]

@@ -33,7 +33,8 @@ def point(text: str) -> Point:
     return Point(client, method, "before" if when == "before" else "after")
 
 
-# Claim, archive, release, chunk cut, answer recorded, summary saved, vectors saved, digested.
+# Claim, archive, release, chunk cut, answer recorded, summary saved, vectors saved, extracted, memories saved,
+# digested.
 STEPS = (
     ("buffer", "claim"),
     ("archive", "add"),
@@ -42,6 +43,8 @@ STEPS = (
     ("answers", "record"),
     ("summaries", "save"),
     ("embeddings", "save"),
+    ("chunks", "extracted"),
+    ("memories", "save"),
     ("chunks", "digested"),
 )
 POINTS = tuple(Point(client, method, when) for client, method in STEPS for when in ("before", "after"))

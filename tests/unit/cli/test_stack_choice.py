@@ -18,7 +18,7 @@ STACK = StackAddresses(
     temporal_ui_url="http://127.0.0.1:8233",
     llm_proxy_url="http://127.0.0.1:1",
 )
-VARIABLES = ("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "LLM_PROXY_URL")
+VARIABLES = ("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "LLM_PROXY_URL", "MEM0_BACKEND")
 
 
 @pytest.fixture
@@ -56,6 +56,19 @@ def test_a_stack_that_runs_in_a_folder_above_is_used(stack: None) -> None:
     assert use_running_stack() is not None
     assert os.environ["REDIS_URL"] == STACK.redis_url
     assert os.environ["TEMPORAL_ADDRESS"] == STACK.temporal_address
+
+
+def test_the_stacks_memories_are_kept_in_its_postgres_unless_told_otherwise(
+    stack: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEM0_API_KEY", "m0-key")
+    use_running_stack()
+    assert os.environ["MEM0_BACKEND"] == "open_source"
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MEM0_BACKEND", "platform")
+    use_running_stack()
+    assert os.environ["MEM0_BACKEND"] == "platform"
 
 
 def test_one_named_server_means_that_none_of_the_stack_is_used(stack: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,33 @@
+"""Compares Mem0 with the brain, a page at a time."""
+
+from temporalio import activity
+
+from activities.heartbeats import heartbeating
+from activities.steps import Mem0Drift, ReconcilePageInput, ReconcilePageResult
+from services.mem0_store.port import MemoryStore
+
+PAGE_MEMORIES = 1_000
+
+
+class ReconcileActivities:
+    """`store` is None where Mem0 is not configured: then nothing is found."""
+
+    def __init__(self, store: MemoryStore | None) -> None:
+        self._store = store
+
+    @activity.defn
+    async def reconcile(self, input: ReconcilePageInput) -> ReconcilePageResult:  # noqa: A002
+        if self._store is None:
+            return ReconcilePageResult()
+        async with heartbeating():
+            page = await self._store.reconcile(input.after, limit=PAGE_MEMORIES, repair=input.repair)
+        found = Mem0Drift(
+            checked=page.checked,
+            missing_in_mem0=page.missing_in_mem0,
+            missing_in_brain=page.missing_in_brain,
+            texts_differ=page.texts_differ,
+            duplicates=page.duplicates,
+            foreign=page.foreign,
+            repaired=page.repaired,
+        )
+        return ReconcilePageResult(found=found, next_after=page.next_after)
