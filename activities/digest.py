@@ -1,11 +1,12 @@
-"""From the archive to summaries and vectors, a chunk at a time."""
+"""From the archive to summaries, vectors and what is worth remembering, a chunk at a time."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from temporalio import activity
 
+from activities.extracting import Extractor
 from activities.heartbeats import heartbeating, run_id
 from activities.steps import DigestResult, RoomInput
 from activities.summarising import Summariser
@@ -18,7 +19,7 @@ from services.postgres.chunks import Chunks, WaitingChunk
 from services.postgres.embeddings import Embeddings, Item
 from services.postgres.summaries import Summaries
 
-Outcome = Literal["digested", "split", "quarantined"]
+Outcome = Literal["digested", "extracted", "split", "quarantined"]
 
 # So many failures in a row, and a chunk is suspected to be the cause itself.
 SUSPECT_AFTER = 5
@@ -28,11 +29,20 @@ EMBEDDING_TOKENS = 2_000
 NOT_THE_CHUNK = frozenset({401, 402, 403, 404, 429})
 
 
+class Asker(Protocol):
+    """Whoever asks the language model for something, and can ask it for next to nothing in the same way."""
+
+    async def probe(self) -> None: ...
+
+
 class DigestActivities:
+    """Without an `extractor` nobody keeps memories, and no model is asked for them."""
+
     def __init__(
         self,
         chunks: Chunks,
         summariser: Summariser,
+        extractor: Extractor | None,
         summaries: Summaries,
         embeddings: Embeddings,
         model: ModelClient,
@@ -41,6 +51,7 @@ class DigestActivities:
     ) -> None:
         self._chunks = chunks
         self._summariser = summariser
+        self._extractor = extractor
         self._summaries = summaries
         self._embeddings = embeddings
         self._model = model
@@ -54,7 +65,8 @@ class DigestActivities:
             if chunk is None:
                 return DigestResult()
             outcome = await self._digest_or_set_aside(chunk)
-            left = await self._chunks.count_waiting(input.room_id)
+            done = chunk.id if outcome == "extracted" else None
+            left = await self._chunks.count_waiting(input.room_id, besides=done)
         return DigestResult(outcome=outcome, chunk_id=str(chunk.id), left=left)
 
     async def _next(self, room_id: str) -> WaitingChunk | None:
@@ -64,12 +76,19 @@ class DigestActivities:
         return waiting
 
     async def _digest_or_set_aside(self, chunk: WaitingChunk) -> Outcome:
+        asker: Asker = self._summariser
         try:
-            await self._digest(chunk)
+            if not chunk.extracted:
+                await self._digest(chunk)
+            if self._extractor:
+                asker = self._extractor
+                if chunk.extracted or await self._extractor.extract(chunk, run_id=run_id()):
+                    await self._chunks.extracted(chunk.id, run_id=run_id())
+                    return "extracted"
         except (ModelRefusedError, ModelUnavailableError) as error:
-            if not await self._is_the_cause(chunk, error):
+            if not await self._is_the_cause(chunk, error, asker):
                 raise
-            return await self._set_aside(chunk, error)
+            return await self._set_aside(chunk, error, keep_summaries=asker is self._extractor)
         await self._chunks.digested(chunk.id, run_id=run_id())
         return "digested"
 
@@ -82,17 +101,23 @@ class DigestActivities:
         rolling = await self._summariser.roll(chunk, summary, run_id=run_id())
         await self._summaries.save(chunk.room_id, chunk.id, "rolling", rolling, run_id=run_id())
         texts = await asyncio.to_thread(_embedding_texts, chunk.room_id, talk)
-        await self._embed({**texts, Item(summary_id, "summary", chunk.room_id): summary.text})
+        await self._embed({**texts, Item(summary_id, "summary", chunk.room_id): summary.text}, chunk.tenant)
 
-    async def _embed(self, texts: dict[Item, str]) -> None:
+    async def _embed(self, texts: dict[Item, str], tenant: str) -> None:
         missing = await self._embeddings.missing([item for item, text in texts.items() if text.strip()])
         if missing:
             vectors = await self._model.embed(
-                model=self._embedding_model, texts=[texts[item] for item in missing], input_type="passage"
+                model=self._embedding_model,
+                texts=[texts[item] for item in missing],
+                input_type="passage",
+                tenant=tenant,
+                purpose="embed",
             )
             await self._embeddings.save(dict(zip(missing, vectors, strict=True)))
 
-    async def _is_the_cause(self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError) -> bool:
+    async def _is_the_cause(
+        self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError, asker: Asker
+    ) -> bool:
         """Tell a poison chunk from an outage: the models answer a word from anybody else.
 
         Raises `ModelUnavailableError` when they refuse that too, so that a wrong setting pauses the work.
@@ -102,19 +127,24 @@ class DigestActivities:
             if failures < SUSPECT_AFTER or error.status in NOT_THE_CHUNK:
                 return False
         try:
-            await self._summariser.probe()
-            await self._model.embed(model=self._embedding_model, texts=["hello"], input_type="query")
+            await asker.probe()
+            await self._model.embed(model=self._embedding_model, texts=["hello"], input_type="query", purpose="probe")
         except ModelRefusedError as refusal:
             raise ModelUnavailableError("the model refuses every request", status=refusal.status) from None
         except ModelUnavailableError:
             return False
         return True
 
-    async def _set_aside(self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError) -> Outcome:
+    async def _set_aside(
+        self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError, *, keep_summaries: bool
+    ) -> Outcome:
+        """Split the chunk; a single message goes to quarantine, with its summary where only the memories failed."""
         if await self._chunks.split(chunk):
             return "split"
         reason = "model_refuses" if isinstance(error, ModelRefusedError) else "model_fails"
-        await self._chunks.quarantine(chunk, reason=reason, detail=str(error), run_id=run_id())
+        await self._chunks.quarantine(
+            chunk, reason=reason, detail=str(error), run_id=run_id(), keep_summaries=keep_summaries
+        )
         return "quarantined"
 
 

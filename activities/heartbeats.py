@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from temporalio import activity
@@ -8,12 +8,15 @@ HEARTBEAT_SECONDS = 5
 
 
 @asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
-    """Tell Temporal that the step is alive while the body waits for somebody else's answer."""
+async def heartbeating(state: Callable[[], object] | None = None) -> AsyncIterator[None]:
+    """Tell Temporal that the step is alive while the body waits for somebody else's answer.
+
+    With `state`, tell how far it is, too: `activity.info().heartbeat_details` gives that to the next attempt.
+    """
 
     async def beat() -> None:
         while True:
-            activity.heartbeat()
+            activity.heartbeat(*([state()] if state else []))
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
     beats = asyncio.create_task(beat())

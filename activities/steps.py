@@ -57,11 +57,25 @@ class ReleaseResult(Step):
 
 
 class DigestResult(Step):
-    """What became of one chunk (None: there was none), and how many are left."""
+    """What became of one chunk (None: there was none), and how many are left.
 
-    outcome: Literal["digested", "split", "quarantined"] | None = None
+    One that was `extracted` has memories to save before it is digested.
+    """
+
+    outcome: Literal["digested", "extracted", "split", "quarantined"] | None = None
     chunk_id: str | None = None
     left: int = 0
+
+
+class ChunkInput(Step):
+    chunk_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
+
+
+class SavedMemories(Step):
+    """How many memories of a chunk were saved, and how many never can be."""
+
+    saved: int = 0
+    failed: int = 0
 
 
 class SweepResult(Step):
@@ -76,6 +90,44 @@ class NoInput(Step):
     """Takes nothing, and says so when it is given something."""
 
 
+class Mem0Drift(Step):
+    """On what Mem0 and the brain did not agree, in memories, before anything was `repaired`.
+
+    `foreign` is what stands in Mem0 under an owner's name and is not ours: it is never touched.
+    """
+
+    checked: int = 0
+    missing_in_mem0: int = 0
+    missing_in_brain: int = 0
+    texts_differ: int = 0
+    duplicates: int = 0
+    foreign: int = 0
+    repaired: int = 0
+
+    def plus(self, other: "Mem0Drift") -> "Mem0Drift":
+        return Mem0Drift(**{name: getattr(self, name) + getattr(other, name) for name in Mem0Drift.model_fields})
+
+
+class ReconcileInput(Step):
+    """`after` and `found` are how far an earlier run of the same reconciliation came."""
+
+    repair: bool = True
+    after: str | None = None
+    found: Mem0Drift = Mem0Drift()
+
+
+class ReconcilePageInput(Step):
+    after: str | None = None
+    repair: bool = True
+
+
+class ReconcilePageResult(Step):
+    """`next_after` is None after the last page."""
+
+    found: Mem0Drift = Mem0Drift()
+    next_after: str | None = None
+
+
 class RoomStatus(Step):
     """What a `RoomMemory` run does, and what it did so far."""
 
@@ -87,15 +139,22 @@ class RoomStatus(Step):
 
 
 class DigestStatus(Step):
-    """What a `RoomDigest` run did so far, in chunks."""
+    """What a `RoomDigest` run did so far, in chunks and in memories."""
 
     digested: int = 0
     split: int = 0
     quarantined: int = 0
     left: int = 0
+    memories_saved: int = 0
+    memories_failed: int = 0
 
-    def after(self, step: DigestResult) -> "DigestStatus":
-        changes: dict[str, int] = {"left": step.left}
+    def after(self, step: DigestResult, memories: SavedMemories) -> "DigestStatus":
+        changes = {
+            "left": step.left,
+            "memories_saved": self.memories_saved + memories.saved,
+            "memories_failed": self.memories_failed + memories.failed,
+        }
         if step.outcome:
-            changes[step.outcome] = getattr(self, step.outcome) + 1
+            counted = "digested" if step.outcome == "extracted" else step.outcome
+            changes[counted] = getattr(self, counted) + 1
         return self.model_copy(update=changes)

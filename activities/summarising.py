@@ -1,10 +1,10 @@
 """Asks for summaries, checks them against what was said, and falls back on what was said."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from activities.model_answers import answer_in
 from services.domain.grounding import keep_grounded_sentences
 from services.domain.languages import language_of
 from services.domain.messages import ArchivedMessage
@@ -21,8 +21,6 @@ from services.prompts import prompt, render
 ROLLING_CHARACTERS = 2_000
 # Small models repeat themselves without it.
 FREQUENCY_PENALTY = 0.5
-# Thoughts may be cut off before they end; some models send the end of them only.
-_THOUGHTS = re.compile(r"^.*</think>|<think>.*$", re.DOTALL)
 
 
 class Summariser:
@@ -54,7 +52,7 @@ class Summariser:
         if answer is None:
             text = await asyncio.to_thread(lambda: shorten(transcript(talk), self._chunk_tokens))
             messages = render(self._summarise, transcript=text, language=_language(text))
-            answer = await self._ask(key, messages, {}, run_id)
+            answer = await self._ask(key, messages, {}, chunk.tenant, run_id)
         grounded = await asyncio.to_thread(_bears_out, talk, answer.text)
         return Summary(
             text=answer.text if grounded else await asyncio.to_thread(extract_summary, talk),
@@ -84,7 +82,7 @@ class Summariser:
             }
             so_far, parts = rolling_input(previous.text, [part.text], max_tokens=self._chunk_tokens)
             messages = render(self._roll, previous=so_far, parts=parts, language=_language(parts))
-            answer = await self._ask(key, messages, shown, run_id)
+            answer = await self._ask(key, messages, shown, chunk.tenant, run_id)
         before, new = str(answer.shown["previous"]), str(answer.shown["part"])
         sources = [replace(chunk.messages[-1], role="system", content=text, tool_calls=()) for text in (before, new)]
         grounded = await asyncio.to_thread(_bears_out, sources, answer.text)
@@ -101,16 +99,19 @@ class Summariser:
 
     async def probe(self) -> None:
         """Ask for a single word, to learn whether the model answers anybody."""
-        await self._model.complete(model=self._name, messages=[{"role": "user", "content": "Say yes."}], max_tokens=1)
+        messages = [{"role": "user", "content": "Say yes."}]
+        await self._model.complete(model=self._name, messages=messages, max_tokens=1, purpose="probe")
 
     async def _ask(
-        self, key: AnswerKey, messages: list[dict[str, str]], shown: dict[str, object], run_id: str
+        self, key: AnswerKey, messages: list[dict[str, str]], shown: dict[str, object], tenant: str, run_id: str
     ) -> RecordedAnswer:
         said = await self._model.complete(
             model=self._name,
             messages=messages,
             max_tokens=self._answer_tokens,
             frequency_penalty=FREQUENCY_PENALTY,
+            tenant=tenant,
+            purpose=key.step,
         )
         return await self._answers.record(
             key,
@@ -122,8 +123,8 @@ class Summariser:
 
 
 def _answer_in(said: Completion) -> str:
-    """Leave out what a model thought aloud, a sentence that was cut off, and what Postgres cannot hold."""
-    text = _THOUGHTS.sub("", said.text).replace("\x00", "").strip()
+    """Leave out a sentence that was cut off, too."""
+    text = answer_in(said.text)
     return whole_sentences(text) if said.finish_reason == "length" else text
 
 

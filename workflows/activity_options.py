@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig, LocalActivityConfig
 
-from workflows.names import LLM_QUEUE
+from workflows.names import LLM_QUEUE, MEM0_QUEUE
 
 _PATIENT = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30)
@@ -45,10 +45,39 @@ DIGEST = ActivityConfig(
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 
+# An outage of Mem0 is waited for here: what a model was paid for is written down already.
+SAVE_MEMORIES = ActivityConfig(
+    task_queue=MEM0_QUEUE,
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=2), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
+    ),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
 # The next sweep comes anyway.
 SWEEP = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=10),
     schedule_to_close_timeout=timedelta(minutes=15),
     heartbeat_timeout=timedelta(seconds=20),
     retry_policy=_PATIENT,
+)
+
+# An outage of Mem0 is waited for: the schedule skips its turns meanwhile.
+RECONCILE = ActivityConfig(
+    task_queue=MEM0_QUEUE,
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=2), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
+    ),
+)
+
+# A step ends by itself after seconds; a source that is wrong fails at once.
+IMPORT = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=_PATIENT,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )

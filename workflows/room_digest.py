@@ -1,21 +1,26 @@
 from pydantic import ValidationError
 from temporalio import workflow
+from temporalio.common import Priority
+from temporalio.workflow import ActivityConfig
 
-from workflows.activity_options import DIGEST
+from workflows.activity_options import DIGEST, SAVE_MEMORIES
 
 with workflow.unsafe.imports_passed_through():
     from activities.digest import DigestActivities
-    from activities.steps import DigestStatus, RoomInput
+    from activities.memories import MemoryActivities
+    from activities.priorities import LIVE
+    from activities.steps import ChunkInput, DigestResult, DigestStatus, RoomInput, SavedMemories
 
 
 @workflow.defn(name="RoomDigest", failure_exception_types=[ValidationError])
 class RoomDigest:
-    """Works off a room's chunks, one after the other; may wait days for a model, and ends when none is left."""
+    """Works off a room's chunks, one after the other; may wait days for a model or Mem0, and ends when none is left."""
 
     @workflow.init
     def __init__(self, input: RoomInput) -> None:  # noqa: A002
         self._room_id = input.room_id
         self._wakes = 0
+        self._live = False
         self._status = DigestStatus()
 
     @workflow.run
@@ -23,17 +28,30 @@ class RoomDigest:
         while True:
             self._wakes = 0
             step = await workflow.execute_activity_method(
-                DigestActivities.digest_next, RoomInput(room_id=self._room_id), **DIGEST
+                DigestActivities.digest_next, RoomInput(room_id=self._room_id), **self._ahead_if_live(DIGEST)
             )
-            self._status = self._status.after(step)
+            self._status = self._status.after(step, await self._save_memories(step))
             if step.left == 0 and self._wakes == 0:
                 return self._status
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(input)
 
+    async def _save_memories(self, step: DigestResult) -> SavedMemories:
+        """Save them before the next chunk is digested, which is shown what this one taught."""
+        if step.outcome != "extracted" or step.chunk_id is None:
+            return SavedMemories()
+        return await workflow.execute_activity_method(
+            MemoryActivities.save_memories, ChunkInput(chunk_id=step.chunk_id), **self._ahead_if_live(SAVE_MEMORIES)
+        )
+
+    def _ahead_if_live(self, options: ActivityConfig) -> ActivityConfig:
+        """A digest that was started behind live chat comes forward when its room is talked in."""
+        return {**options, "priority": Priority(priority_key=LIVE)} if self._live else options
+
     @workflow.signal(description="Messages of this room were archived.")
     def messages_archived(self) -> None:
         self._wakes += 1
+        self._live = True
 
     @workflow.query(description="How many chunks this run digested, split and set aside, and how many are left.")
     def status(self) -> DigestStatus:

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.domain.chunking import Chunk, cut, split
 from services.domain.ids import chunk_id, quarantine_id
+from services.domain.memories import Owner
 from services.domain.messages import ArchivedMessage
+from services.domain.room_owner import room_owner
 from services.postgres.database import Database
 from services.postgres.tables import ArchivedRow, ChunkRow, QuarantineRow, Room, SummaryRow
 
@@ -21,12 +23,21 @@ CUT_MESSAGES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class WaitingChunk:
-    """A chunk to digest, with its messages; of one that is `extracted` only the memories are left to save."""
+    """A chunk to digest, with its messages; of one that is `extracted` only the memories are left to save.
+
+    `owner` is whose room it is, where that is known.
+    """
 
     id: UUID
     room_id: str
     messages: tuple[ArchivedMessage, ...]
     extracted: bool = False
+    owner: Owner | None = None
+
+    @property
+    def tenant(self) -> str:
+        """Who has to answer for what its models cost."""
+        return str(self.owner or self.room_id)
 
 
 _LEFT = ChunkRow.state.in_(("waiting", "extracted"))
@@ -185,7 +196,9 @@ async def read_messages(
 
 async def _with_messages(session: AsyncSession, row: ChunkRow) -> WaitingChunk:
     messages = await read_messages(session, row.room_id, after=row.first_seq - 1, until=row.last_seq)
-    return WaitingChunk(row.id, row.room_id, tuple(messages), extracted=row.state == "extracted")
+    room = await session.get_one(Room, row.room_id)
+    owner = room_owner(room.id, room.user_id, room.company_id)
+    return WaitingChunk(row.id, row.room_id, tuple(messages), extracted=row.state == "extracted", owner=owner)
 
 
 async def _drop_summaries(session: AsyncSession, chunk: UUID) -> None:

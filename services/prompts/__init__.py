@@ -12,7 +12,7 @@ from string import Template
 FOLDER = Path(__file__).parent
 
 _PART = re.compile(r"^\[(system|user)\]\n", re.MULTILINE)
-_MARKER = re.compile(r"</?(conversation|summary|parts)\b", re.IGNORECASE)
+_MARKER = re.compile(r"</?(conversation|summary|parts|memories)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class _Traced(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ANN401
         info = activity.info()
-        attributes = {
+        attributes: dict[str, str | int] = {
             "temporal.workflow_id": info.workflow_id or "",
             "temporal.run_id": info.workflow_run_id or "",
             "temporal.attempt": info.attempt,

@@ -10,6 +10,7 @@ from afterturn_client.names import room_digest_id, room_memory_id
 from services import temporal
 from services.resources import Resources
 from services.worker.run import serving
+from tests.support.memories_kept import kept
 from tests.support.rooms import keys_left, until_digested
 from tests.support.steps import POINTS, Gates, Point, watch
 
@@ -29,19 +30,20 @@ def workflow_of(room: str, where: Point) -> str:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["terminate", "cancel"])
 async def test_a_workflow_that_is_ended_at_any_step_loses_and_doubles_nothing(
     how: str, gates: Gates, resources: Resources, memory: MemoryClient
 ) -> None:
     rooms = {f"room:{where}": where for where in POINTS}
+    asks = [f"asks {turn}. I live in Lima." for turn in range(TURNS)]
 
     async def end_one(room: str, where: Point) -> None:
         workflow_id = workflow_of(room, where)
         gates.hold(workflow_id, where)
         for turn in range(TURNS):
-            await memory.record_turn(room, user=f"asks {turn}", assistant=f"hears {turn}", user_id="42")
-        await asyncio.wait_for(gates.reached[workflow_id].wait(), 60)
+            await memory.record_turn(room, user=asks[turn], assistant=f"hears {turn}", user_id=str(where))
+        await asyncio.wait_for(gates.reached[workflow_id].wait(), 120)
         handle = resources.temporal.get_workflow_handle(workflow_id)
         await (handle.terminate() if how == "terminate" else handle.cancel())
         gates.open[workflow_id].set()
@@ -49,9 +51,11 @@ async def test_a_workflow_that_is_ended_at_any_step_loses_and_doubles_nothing(
 
     await asyncio.gather(*(end_one(room, where) for room, where in rooms.items()))
 
-    expected = [said for turn in range(TURNS) for said in (f"asks {turn}", f"hears {turn}")]
-    for room in rooms:
+    expected = [said for turn in range(TURNS) for said in (asks[turn], f"hears {turn}")]
+    for room, where in rooms.items():
         assert [message.content for message in await resources.rooms.messages(room)] == expected
+        assert [one.slug for one in await resources.brain.get_all_by_user(str(where))] == ["home"]
+    assert (await kept(resources.database)).agrees()
     assert await keys_left(resources) == []
     assert await resources.quarantine.list_open() == []
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from services.resources import Resources
 from services.worker.run import running_workers
+from tests.support.memories_kept import kept
 from tests.support.openai_server import OpenAIServer
 from tests.support.rooms import keys_left, until_digested
 from tests.support.steps import POINTS, Point
@@ -30,7 +31,7 @@ async def worker_that_dies(fatal: Point) -> AsyncIterator[asyncio.subprocess.Pro
     )
     try:
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"serving\n"
+        assert await asyncio.wait_for(process.stdout.readline(), 120) == b"serving\n"
         yield process
     finally:
         if process.returncode is None:
@@ -42,15 +43,16 @@ async def record(memory: MemoryClient, resources: Resources, room: str) -> list[
     """Record turns with ids, and entries without any, as a producer that knows nothing of us does."""
     said = []
     for turn in range(TURNS):
-        await memory.record_turn(room, user=f"{room} asks {turn}", assistant=f"{room} hears {turn}")
+        asks = f"{room} asks {turn}. I live in Lima."
+        await memory.record_turn(room, user=asks, assistant=f"{room} hears {turn}")
         bare = encode_entry(Message(role="user", content=f"{room} adds {turn}"))
         await resources.redis.rpush(buffer_key(room), bare)
-        said += [f"{room} asks {turn}", f"{room} hears {turn}", f"{room} adds {turn}"]
+        said += [asks, f"{room} hears {turn}", f"{room} adds {turn}"]
     return said
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(900)
 async def test_no_message_is_lost_doubled_or_out_of_order_wherever_the_worker_is_killed(
     resources: Resources, memory: MemoryClient, model: OpenAIServer
 ) -> None:
@@ -72,6 +74,13 @@ async def test_no_message_is_lost_doubled_or_out_of_order_wherever_the_worker_is
     assert await resources.quarantine.list_open() == []
     for room in said:
         assert await asked_after_recorded(resources, model, room) == []
+        [remembered] = await resources.brain.get_all_by_user(room.removeprefix("user:"))
+        assert (remembered.slug, remembered.content) == ("home", f"{room.replace(':', ' ')}: I live in Lima.")
+    assert (await kept(resources.database)).agrees()
+
+
+def step_of(body: str) -> str:
+    return "extract" if "response_format" in body else "roll" if "<parts>" in body else "summarise"
 
 
 async def asked_after_recorded(resources: Resources, model: OpenAIServer, room: str) -> list[str]:
@@ -82,10 +91,10 @@ async def asked_after_recorded(resources: Resources, model: OpenAIServer, room: 
     )
     async with resources.database.transaction() as session:
         recorded = {row.step: row.at for row in await session.execute(last, {"room": room})}
+    assert "extract" in recorded
     repeated = []
     for step, at in recorded.items():
-        marker = "<parts>" if step == "roll" else "<conversation>"
-        asked = [when for when, body in model.completions if f"{room} " in body and marker in body]
+        asked = [when for when, body in model.completions if f"{room} " in body and step_of(body) == step]
         assert asked, step
         repeated += [step for when in asked if when > at]
     return repeated

@@ -1,4 +1,4 @@
-"""Records one history for each way out of a workflow: `python -m tests.replay.record_histories`.
+"""Records one history for each way out of a workflow: `python -m tests.replay.record_histories [SCENE...]`.
 
 Run it after a workflow was changed on purpose, look at what changed, and keep the old files as long as such runs may
 still be open somewhere: `test_replay.py` replays every file.
@@ -7,7 +7,8 @@ still be open somewhere: `test_replay.py` replays every file.
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,15 @@ from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
 from services.resources import Resources, open_resources
 from services.worker.run import serving
+from tests.support.exports import write_lines
 from tests.support.main_job import settings_of
 from tests.support.openai_server import OpenAIServer, Status
+from tests.support.reconciling_pages import reconciling_pages
 from tests.support.rooms import until_digested
-from tests.support.servers import short_folder
+from tests.support.servers import SmallHistories, short_folder
 from tests.support.steps import Gates, Point, watch
+from workflows.names import IMPORT_HISTORY, import_history_id
+from workflows.pacing import RateInput
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -42,6 +47,7 @@ class Scene:
     model: OpenAIServer
     gates: Gates
     redis: RedisServer
+    imports: Path
 
     async def turn(self, room: str, text: str = "asks") -> None:
         await self.memory.record_turn(room, user=text, assistant="hears", user_id="42")
@@ -51,6 +57,17 @@ class Scene:
 
     async def reached(self, workflow_id: str) -> None:
         await asyncio.wait_for(self.gates.reached[workflow_id].wait(), 60)
+
+    async def start_import(self, name: str, numbers: Sequence[int], **fields: object) -> str:
+        write_lines(self.imports / f"{name}.jsonl", numbers)
+        workflow_id = import_history_id(name)
+        wanted = {"source": f"{name}.jsonl", "user_id": name, **fields}
+        await self.client.start_workflow(IMPORT_HISTORY, wanted, id=workflow_id, task_queue=MEMORY_QUEUE)
+        return workflow_id
+
+    async def start_reconciling(self, workflow_id: str, given: dict[str, object] | None = None) -> str:
+        await self.client.start_workflow("ReconcileMem0", given or {}, id=workflow_id, task_queue=MEMORY_QUEUE)
+        return workflow_id
 
     async def ended(self, workflow_id: str) -> None:
         with suppress(WorkflowFailureError):
@@ -83,6 +100,30 @@ async def one_burst(scene: Scene) -> None:
     await scene.ended(room_digest_id("room:burst"))
     await scene.keep("room_memory.one_burst", room_memory_id("room:burst"))
     await scene.keep("room_digest.one_chunk", room_digest_id("room:burst"))
+
+
+async def remembered(scene: Scene) -> None:
+    """A chunk has memories to save; of another one they were left by a run that was cancelled."""
+    digest = room_digest_id("room:memory")
+    await scene.turn("room:memory", "I live in Lima.")
+    await until_digested(scene.resources, "room:memory", 2)
+    await scene.ended(digest)
+    await scene.keep("room_digest.memories_saved", digest)
+
+    digest = room_digest_id("room:left")
+    await scene.held_at(digest, Point("memories", "save", "before"))
+    await scene.turn("room:left", "I live in Quito.")
+    await scene.reached(digest)
+    await scene.client.get_workflow_handle(digest).cancel()
+    await asyncio.sleep(1)
+    scene.gates.hold(digest, Point("nobody", "nothing", "before"))
+    scene.gates.open[digest].set()
+    await scene.ended(digest)
+    await scene.keep("room_digest.cancelled_while_saving", digest)
+    room = RoomInput(room_id="room:left")
+    await scene.client.start_workflow(ROOM_DIGEST, room, id=digest, task_queue=MEMORY_QUEUE)
+    await scene.completed(digest)
+    await scene.keep("room_digest.memories_left_by_another_run", digest)
 
 
 async def nothing_buffered(scene: Scene) -> None:
@@ -200,6 +241,98 @@ async def swept(scene: Scene) -> None:
     await scene.keep("process_rooms.swept", "sweep-by-hand")
 
 
+async def imported(scene: Scene) -> None:
+    workflow_id = await scene.start_import("done", range(20))
+    await scene.completed(workflow_id)
+    await scene.keep("import_history.finished", workflow_id)
+
+
+async def import_paced(scene: Scene) -> None:
+    """Paused, slowed, resumed, and finished."""
+    workflow_id = await scene.start_import("paced", range(60), max_per_second=10)
+    handle = scene.client.get_workflow_handle(workflow_id)
+    await handle.signal("pause")
+    await asyncio.sleep(7)
+    await handle.execute_update("set_rate", RateInput(max_per_second=5))
+    await handle.signal("resume")
+    await asyncio.sleep(1)
+    await handle.execute_update("set_rate", RateInput(max_per_second=None))
+    await scene.completed(workflow_id)
+    await scene.keep("import_history.paused_and_slowed", workflow_id)
+
+
+async def import_cancelled(scene: Scene) -> None:
+    workflow_id = await scene.start_import("cancel", range(60), max_per_second=10)
+    await asyncio.sleep(1)
+    await scene.client.get_workflow_handle(workflow_id).cancel()
+    await scene.ended(workflow_id)
+    await scene.keep("import_history.cancelled", workflow_id)
+    workflow_id = await scene.start_import("cancel-paused", range(60), max_per_second=10)
+    handle = scene.client.get_workflow_handle(workflow_id)
+    await handle.signal("pause")
+    await asyncio.sleep(8)
+    await handle.cancel()
+    await scene.ended(workflow_id)
+    await scene.keep("import_history.cancelled_in_pause", workflow_id)
+
+
+async def import_refused(scene: Scene) -> None:
+    workflow_id = await scene.start_import("nothing", ())
+    await scene.ended(workflow_id)
+    await scene.keep("import_history.no_messages", workflow_id)
+    workflow_id = await scene.start_import("misspelt", range(1), max_per_secnod=1)
+    await scene.ended(workflow_id)
+    await scene.keep("import_history.wrong_input", workflow_id)
+
+
+async def import_terminated(scene: Scene) -> None:
+    workflow_id = await scene.start_import("end", range(60), max_per_second=10)
+    await asyncio.sleep(1)
+    await scene.client.get_workflow_handle(workflow_id).terminate()
+    await scene.keep("import_history.terminated", workflow_id)
+
+
+async def import_continued(scene: Scene) -> None:
+    workflow_id = await scene.start_import("long", range(60), max_per_second=4)
+    first = await scene.run_id(workflow_id)
+    await scene.completed(workflow_id)
+    await scene.keep("import_history.continued", workflow_id, first)
+    await scene.keep("import_history.finished_after_another_run", workflow_id)
+
+
+async def reconciled(scene: Scene) -> None:
+    workflow_id = await scene.start_reconciling("reconcile-pages")
+    await scene.completed(workflow_id)
+    await scene.keep("reconcile_mem0.pages", workflow_id)
+
+
+async def reconcile_cut_off(scene: Scene) -> None:
+    for way in ("cancel", "terminate"):
+        workflow_id = f"reconcile-{way}"
+        await scene.held_at(workflow_id, Point("memory_store", "reconcile", "before"))
+        await scene.start_reconciling(workflow_id)
+        await scene.reached(workflow_id)
+        handle = scene.client.get_workflow_handle(workflow_id)
+        await (handle.cancel() if way == "cancel" else handle.terminate())
+        scene.gates.open[workflow_id].set()
+        await scene.ended(workflow_id)
+        await scene.keep("reconcile_mem0.cancelled" if way == "cancel" else "reconcile_mem0.terminated", workflow_id)
+
+
+async def reconcile_refused(scene: Scene) -> None:
+    workflow_id = await scene.start_reconciling("reconcile-misspelt", {"repairs": False})
+    await scene.ended(workflow_id)
+    await scene.keep("reconcile_mem0.wrong_input", workflow_id)
+
+
+async def reconcile_continued(scene: Scene) -> None:
+    workflow_id = await scene.start_reconciling("reconcile-long")
+    first = await scene.run_id(workflow_id)
+    await scene.completed(workflow_id)
+    await scene.keep("reconcile_mem0.continued", workflow_id, first)
+    await scene.keep("reconcile_mem0.finished_after_another_run", workflow_id)
+
+
 async def continued(scene: Scene) -> None:
     """On a server that calls a history long after a dozen events."""
     memory, digest = room_memory_id("room:long"), room_digest_id("room:long")
@@ -220,6 +353,7 @@ async def continued(scene: Scene) -> None:
 
 SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
     one_burst,
+    remembered,
     nothing_buffered,
     messages_meanwhile,
     flushed,
@@ -230,14 +364,17 @@ SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
     redis_away,
     wrong_input,
     swept,
+    imported,
+    import_paced,
+    import_cancelled,
+    import_refused,
+    import_terminated,
+    reconciled,
+    reconcile_cut_off,
+    reconcile_refused,
 )
-
-
-class SmallHistories(TemporalServer):
-    """Suggests to continue as new after a dozen events."""
-
-    def command(self) -> list[str]:
-        return [*super().command(), "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=12"]
+# On a server that calls a history long after a dozen events.
+LONG_SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (continued, import_continued, reconcile_continued)
 
 
 @asynccontextmanager
@@ -250,26 +387,31 @@ async def on_stage(temporal_server: type[TemporalServer] = TemporalServer) -> As
             OpenAIServer(answer=lambda _: "The user asks.") as model,
         ):
             await upgrade(postgres.url)
-            os.environ |= {**settings_of(redis.url, postgres.url, server.address, model), "LINGER_SECONDS": "2"}
+            (imports := folder / "imports").mkdir()
+            settings = settings_of(redis.url, postgres.url, server.address, model)
+            os.environ |= {**settings, "LINGER_SECONDS": "2", "IMPORT_FOLDER": str(imports)}
             gates, client = Gates(), await temporal.connect()
             async with (
                 open_resources() as resources,
                 MemoryClient.connect() as memory,
-                serving(watch(resources, gates.action), client),
+                serving(reconciling_pages(watch(resources, gates.action), gates), client),
             ):
-                yield Scene(client, resources, memory, model, gates, redis)
+                yield Scene(client, resources, memory, model, gates, redis, imports)
 
 
-async def main() -> None:
+async def main(wanted: Sequence[str]) -> None:
+    """Record the scenes of these names, or all of them."""
     HISTORIES.mkdir(exist_ok=True)
-    async with on_stage() as scene:
-        for act in SCENES:
-            await act(scene)
-            scene.model.refuses = None
-    os.environ["CHUNK_MESSAGES"] = "2"
-    async with on_stage(SmallHistories) as scene:
-        await continued(scene)
+    for scenes, server in ((SCENES, TemporalServer), (LONG_SCENES, SmallHistories)):
+        chosen = [act for act in scenes if not wanted or act.__name__ in wanted]
+        if server is SmallHistories:
+            os.environ["CHUNK_MESSAGES"] = "2"
+        if chosen:
+            async with on_stage(server) as scene:
+                for act in chosen:
+                    await act(scene)
+                    scene.model.refuses = None
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1:]))

@@ -17,8 +17,16 @@ WAYS_OUT = {
     },
     "room_digest": {
         "one_chunk", "nothing_left", "woken_at_work", "split_and_quarantined", "cancelled", "continued",
+        "memories_saved", "memories_left_by_another_run", "cancelled_while_saving",
     },
     "process_rooms": {"swept"},
+    "reconcile_mem0": {
+        "pages", "cancelled", "terminated", "wrong_input", "continued", "finished_after_another_run",
+    },
+    "import_history": {
+        "finished", "paused_and_slowed", "cancelled", "cancelled_in_pause", "no_messages", "wrong_input", "terminated",
+        "continued", "finished_after_another_run",
+    },
 }  # fmt: skip
 
 

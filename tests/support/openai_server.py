@@ -140,7 +140,7 @@ class OpenAIServer:
 
     async def up(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**20)
+            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**20, backlog=1024)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def down(self) -> None:
