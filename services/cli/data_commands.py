@@ -1,5 +1,6 @@
 """Commands that read and write rooms."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -11,6 +12,14 @@ from services.cli.options import JsonFlag, Limit, UserOption
 from services.cli.running import run
 
 quarantine = typer.Typer(no_args_is_help=True, help="What could not be processed, with its reason.")
+
+
+class FoundKind(StrEnum):
+    message = "message"
+    summary = "summary"
+    episodic = "episodic"
+    semantic = "semantic"
+    procedural = "procedural"
 
 
 class InputFormat(StrEnum):
@@ -51,14 +60,26 @@ def record(
     )
 
 
-def search(
+def search(  # noqa: PLR0913, PLR0917  the options of the command
     query: str,
-    room: Annotated[str | None, typer.Option("--room", metavar="ID", help="In this room only.")] = None,
-    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="In this person's rooms only.")] = None,
+    room: Annotated[
+        str | None, typer.Option("--room", metavar="ID", help="In this room, and what was learned there, only.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="ID", help="In this person's rooms and memories only.")
+    ] = None,
+    company: Annotated[
+        str | None, typer.Option("--company", metavar="ID", help="In this company's rooms and memories only.")
+    ] = None,
+    kind: Annotated[list[FoundKind] | None, typer.Option("--kind", help="Of this kind only; may be repeated.")] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option("--as-of", help="As it was then, UTC: what memories said, and nothing that was said later."),
+    ] = None,
     limit: Limit = 10,
     as_json: JsonFlag = False,
 ) -> None:
-    """Search messages and summaries by words and by meaning.
+    """Search messages, summaries and memories by words and by meaning.
 
     While the embedding model is away words alone decide, and the command says so.
 
@@ -66,7 +87,20 @@ def search(
     """
     from services.cli import reading
 
-    run(lambda output: reading.search(output, query, room_id=room, user_id=user, limit=limit), as_json=as_json)
+    if user is not None and company is not None:
+        raise typer.BadParameter("takes one of the two", param_hint="--user, --company")
+    run(
+        lambda output: reading.search(
+            output,
+            query,
+            room_id=room,
+            owner=reading.owner_from(user, company),
+            kinds=[one.value for one in kind or FoundKind],
+            as_of=as_of and as_of.replace(tzinfo=UTC),
+            limit=limit,
+        ),
+        as_json=as_json,
+    )
 
 
 def rooms(limit: Limit = 50, as_json: JsonFlag = False) -> None:

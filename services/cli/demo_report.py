@@ -74,7 +74,9 @@ class Report:
 async def search_all(resources: Resources, room_id: str, questions: Sequence[Question]) -> list[Searched]:
     searched = []
     for question in questions:
-        hits, _ = await find(resources, question.text, room_id=room_id, limit=_FIRST_HITS)
+        # What answers is known by its message: a memory made of it would take its place.
+        kinds = ("message", "summary")
+        hits, _ = await find(resources, question.text, room_id=room_id, kinds=kinds, limit=_FIRST_HITS)
         searched.append(Searched(question.text, question.answered_by, hits))
     return searched
 

@@ -1,13 +1,17 @@
 """`rooms`, `messages` and `search`: what the archive holds."""
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from afterturn_client.rooms import check_room_id
 
 from services.cli.exit_codes import OK, CommandFailedError
 from services.cli.output import Output
 from services.cli.reaching import opened
 from services.domain.errors import ModelRefusedError, ModelUnavailableError
+from services.domain.memories import Owner, owner_of
 from services.postgres.rooms import RoomState
-from services.postgres.search import Hit
+from services.postgres.search import HIT_KINDS, Hit
 from services.resources import Resources
 
 _LINE = 160
@@ -69,11 +73,29 @@ def _calls(message: object) -> str:
     return f"({len(calls)} tool calls)" if calls else ""
 
 
-async def search(output: Output, query: str, *, room_id: str | None, user_id: str | None, limit: int) -> int:
+def owner_from(user_id: str | None, company_id: str | None) -> Owner | None:
+    """Name whose rooms and memories are searched; None is everybody's."""
+    if user_id is not None:
+        return owner_of("user", user_id)
+    return owner_of("company", company_id) if company_id is not None else None
+
+
+async def search(
+    output: Output,
+    query: str,
+    *,
+    room_id: str | None,
+    owner: Owner | None,
+    kinds: Iterable[str],
+    as_of: datetime | None,
+    limit: int,
+) -> int:
     if room_id is not None:
         check_room_id(room_id)
     async with opened("postgres") as resources:
-        hits, by_meaning = await find(resources, query, room_id=room_id, user_id=user_id, limit=limit)
+        hits, by_meaning = await find(
+            resources, query, room_id=room_id, owner=owner, kinds=kinds, as_of=as_of, limit=limit
+        )
     if not by_meaning:
         output.note("the embedding model does not answer: this was searched by words alone")
     output.emit({"query": query, "by_meaning": by_meaning, "hits": hits})
@@ -84,26 +106,39 @@ async def search(output: Output, query: str, *, room_id: str | None, user_id: st
 
 
 async def find(
-    resources: Resources, query: str, *, room_id: str | None, user_id: str | None = None, limit: int
+    resources: Resources,
+    query: str,
+    *,
+    room_id: str | None = None,
+    owner: Owner | None = None,
+    kinds: Iterable[str] = HIT_KINDS,
+    as_of: datetime | None = None,
+    limit: int,
 ) -> tuple[list[Hit], bool]:
     """Search by words and by meaning, or by words alone while the model is away; tell which."""
+    question = await resources.search.read(query, room_id=room_id, owner=owner, now=as_of)
     try:
         model = resources.models.embedding_model
-        (vector,) = await resources.model.embed(model=model, texts=[query], input_type="query")
+        (vector,) = await resources.model.embed(
+            model=model, texts=[question.words], input_type="query", purpose="search"
+        )
     except (ModelUnavailableError, ModelRefusedError):
-        return await resources.search.find(query, None, room_id=room_id, user_id=user_id, limit=limit), False
-    return await resources.search.find(query, vector, room_id=room_id, user_id=user_id, limit=limit), True
+        vector = None
+    hits = await resources.search.find(
+        question, vector, room_id=room_id, owner=owner, kinds=kinds, as_of=as_of, limit=limit
+    )
+    return hits, vector is not None
 
 
 def show_hits(output: Output, hits: list[Hit]) -> None:
     output.table(
-        ("score", "room", "seq", "who", "text"),
-        ((f"{hit.score:.2f}", hit.room_id, hit.seq, _who(hit), _short(hit.text)) for hit in hits),
+        ("score", "where", "seq", "who", "text"),
+        ((f"{hit.score:.2f}", hit.slug or hit.room_id, hit.seq, _who(hit), _short(hit.text)) for hit in hits),
     )
 
 
 def _who(hit: Hit) -> str:
-    return f"summary ({hit.made_by})" if hit.kind == "summary" else hit.role
+    return hit.role if hit.kind == "message" else f"{hit.kind} ({hit.made_by})"
 
 
 def _short(text: str) -> str:

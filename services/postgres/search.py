@@ -19,8 +19,10 @@ from services.postgres.embeddings import VectorTable, find_table
 
 HitKind = Literal["message", "summary", "episodic", "semantic", "procedural"]
 HIT_KINDS: tuple[HitKind, ...] = get_args(HitKind)
-# Every document is looked through for every word. What is asked at length says what it means in fewer.
+# Every document is looked through for every word, and every token is read in every language: what is asked at length is
+# asked in its first words, and in its vector.
 MOST_WORDS = 40
+MOST_TOKENS = 200
 # A question to more rooms than these names nobody who speaks in them.
 MOST_ROOMS = 100
 
@@ -213,6 +215,7 @@ def _parameters(asked: Question, scope: Scope) -> dict[str, Any]:
     return _scope_values(scope) | {
         "words": asked.words,
         "most_words": MOST_WORDS,
+        "most_tokens": MOST_TOKENS,
         "languages": list(FUNCTION_WORDS),
         "speakers": list(asked.speakers),
         "times": _multirange(asked.times),

@@ -39,7 +39,8 @@ async def test_what_is_recorded_is_listed_and_found(worker: None, resources: Res
     found = (await afterturn("search", "Lima", "--room", ROOM, "--limit", "5", "--json")).document
     assert found["by_meaning"] is True
     assert "m1" in [hit["id"] for hit in found["hits"]]
-    assert {"kind", "id", "room_id", "seq", "role", "text", "happened_at", "score", "made_by"} == set(found["hits"][0])
+    said = {"kind", "id", "room_id", "seq", "role", "text", "happened_at", "score", "made_by"}
+    assert set(found["hits"][0]) == said | {"slug", "owner", "valid_from", "valid_to"}
     for_a_person = await afterturn("search", "Lima", "--user", "42")
     assert "I moved to Lima." in for_a_person.out
 

@@ -21,6 +21,7 @@ COMMANDS = (
     ("proxy",),
     ("doctor",),
     ("record",),
+    ("import",),
     ("search",),
     ("rooms",),
     ("messages",),

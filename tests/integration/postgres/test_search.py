@@ -129,3 +129,12 @@ async def test_nothing_sent_later_is_found_as_of_a_time(database: Database) -> N
     since = NOON + timedelta(minutes=2)
     hits = await Search(database, "none").find("trip Andes violin", None, room_id=ROOM, since=since)
     assert {hit.id for hit in hits}.isdisjoint({"m0", "m1"})
+
+
+async def test_a_long_question_is_asked_in_its_first_words(database: Database) -> None:
+    search = Search(database, "none")
+    stop_words = "what is it that you and I do have of the an on or was to for with me he she they at by from his her"
+    assert (await search.find(f"{stop_words} {stop_words} about the violin", None, room_id=ROOM))[0].id == "m5"
+    many = " ".join(f"word{number}" for number in range(5_000))
+    assert await search.find(f"{many} violin", None, room_id=ROOM) == []
+    assert (await search.find(f"violin {many}", None, room_id=ROOM))[0].id == "m5"
