@@ -69,7 +69,7 @@ def demo(
 def worker(as_json: JsonFlag = False) -> None:
     """Run a worker until Ctrl-C; it ends when the steps at work are done.
 
-    TASK_QUEUES says which queues it serves (memory,llm).
+    TASK_QUEUES says which queues it serves (memory,llm,mem0).
 
     Example: TASK_QUEUES=llm afterturn worker
     """

@@ -30,10 +30,12 @@ async def work(output: Output) -> int:
 
 
 def serve_proxy(output: Output) -> int:
+    from services.llm_proxy.credentials import check_binding
     from services.llm_proxy.server import serve
     from services.settings import ProxySettings
 
     settings = load(ProxySettings)
+    check_binding(settings)
     _log_to_stderr()
     url = f"http://{settings.llm_proxy_host}:{settings.llm_proxy_port}"
     models = {"summary_model": settings.summary_model, "embedding_model": settings.embedding_model}

@@ -2,9 +2,11 @@ import sys
 
 from services.domain.errors import InvalidInputError
 from services.llm_proxy.server import serve
-from services.settings import ProxySettings, load
+from services.settings import ProxySettings, load, read_dot_env
 
 if __name__ == "__main__":
+    # The upstream file may name variables that hold keys, and tracing reads its own.
+    read_dot_env()
     try:
         serve(load(ProxySettings))
     except InvalidInputError as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -10,9 +11,10 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Send
 
-from services.llm_proxy.errors import ProxyError
+from services.llm_proxy.errors import ProxyError, internal
 from services.llm_proxy.sse import event
 
+logger = logging.getLogger(__name__)
 ResultT = TypeVar("ResultT")
 
 
@@ -56,3 +58,6 @@ async def _with_failure(first: bytes, events: AsyncGenerator[bytes, None]) -> As
             yield one
     except ProxyError as error:
         yield event(json.dumps(error.body()).encode())
+    except Exception as error:  # noqa: BLE001  the status is sent: a bug can only be the last event
+        logger.error("a stream failed with %s", type(error).__name__)  # noqa: TRY400  its text may quote the chat
+        yield event(json.dumps(internal().body()).encode())

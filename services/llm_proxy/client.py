@@ -13,11 +13,12 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from services.domain.errors import ModelRefusedError, ModelUnavailableError
+from services.llm_proxy.caller import PURPOSE_HEADER, TENANT_HEADER
 from services.llm_proxy.http_client import http_client
 from services.llm_proxy.retry_after import retry_after_seconds
+from services.llm_proxy.trace_headers import trace_headers
 from services.llm_proxy.wire import Embeddings, Usage
 
-TENANT_HEADER = "X-Afterturn-Tenant"
 _BATCH = 128
 # The request itself is at fault. Everything else is an outage: it is waited out, an unknown model too, which an
 # operator may still pull.
@@ -63,9 +64,14 @@ class ModelClient:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, base_url: str, *, timeout_completion: float = 60.0, timeout_embedding: float = 30.0
+        cls,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        timeout_completion: float = 60.0,
+        timeout_embedding: float = 30.0,
     ) -> AsyncIterator[Self]:
-        async with http_client(base_url) as http:
+        async with http_client(base_url, api_key=api_key) as http:
             yield cls(http, timeout_completion, timeout_embedding)
 
     async def complete(  # noqa: PLR0913  named, as OpenAI names them
@@ -79,8 +85,12 @@ class ModelClient:
         frequency_penalty: float | None = None,
         seed: int | None = None,
         tenant: str | None = None,
+        purpose: str | None = None,
     ) -> Completion:
-        """Complete a chat; with `json_schema` the text is JSON that the model was held to."""
+        """Complete a chat; with `json_schema` the text is JSON that the model was held to.
+
+        `tenant` is whose budget and turn it is, and `purpose` a word under which its cost is counted.
+        """
         request: dict[str, Any] = {
             "model": model,
             "messages": list(messages),
@@ -93,8 +103,9 @@ class ModelClient:
             request["response_format"] = {"type": "json_schema", "json_schema": held_to}
         chosen = {"frequency_penalty": frequency_penalty, "seed": seed}
         request |= {name: value for name, value in chosen.items() if value is not None}
-        headers = {TENANT_HEADER: quote(tenant)} if tenant else {}
-        answer = await self._ask("v1/chat/completions", request, headers, _ChatAnswer, self._timeout_completion)
+        answer = await self._ask(
+            "v1/chat/completions", request, _headers(tenant, purpose), _ChatAnswer, self._timeout_completion
+        )
         choice, usage = answer.choices[0], answer.usage or Usage()
         return Completion(
             text=choice.message.content or "",
@@ -104,12 +115,19 @@ class ModelClient:
         )
 
     async def embed(
-        self, *, model: str, texts: Sequence[str], input_type: Literal["query", "passage"]
+        self,
+        *,
+        model: str,
+        texts: Sequence[str],
+        input_type: Literal["query", "passage"],
+        tenant: str | None = None,
+        purpose: str | None = None,
     ) -> list[list[float]]:
         """Embed texts, in their order; more than a batch takes several requests, one after the other."""
         vectors: list[list[float]] = []
         for start in range(0, len(texts), _BATCH):
-            vectors += await self._embed_batch(model, texts[start : start + _BATCH], input_type)
+            batch = texts[start : start + _BATCH]
+            vectors += await self._embed_batch(model, batch, input_type, _headers(tenant, purpose))
         return vectors
 
     async def ready(self) -> bool:
@@ -121,9 +139,11 @@ class ModelClient:
             return False
         return response.status_code == httpx.codes.OK
 
-    async def _embed_batch(self, model: str, texts: Sequence[str], input_type: str) -> list[list[float]]:
+    async def _embed_batch(
+        self, model: str, texts: Sequence[str], input_type: str, headers: dict[str, str]
+    ) -> list[list[float]]:
         request = {"model": model, "input": list(texts), "input_type": input_type, "encoding_format": "float"}
-        answer = await self._ask("v1/embeddings", request, {}, Embeddings, self._timeout_embedding)
+        answer = await self._ask("v1/embeddings", request, headers, Embeddings, self._timeout_embedding)
         vectors = answer.vectors(len(texts))
         if vectors is None:
             raise ModelUnavailableError("the model did not answer with one embedding for each text", status=200)
@@ -154,6 +174,12 @@ class ModelClient:
             raise ModelUnavailableError(f"the model did not answer within {seconds:g} s") from None
         except httpx.RequestError as error:
             raise ModelUnavailableError(f"the model cannot be reached ({type(error).__name__})") from None
+
+
+def _headers(tenant: str | None, purpose: str | None) -> dict[str, str]:
+    """Who asks and what for, in the trace that is being recorded."""
+    given = {TENANT_HEADER: quote(tenant) if tenant else None, PURPOSE_HEADER: purpose}
+    return {name: value for name, value in given.items() if value} | trace_headers()
 
 
 def _failure(response: httpx.Response) -> ModelRefusedError | ModelUnavailableError:

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import math
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -73,6 +75,51 @@ def refused_field(param: str, message: str) -> ProxyError:
     return ProxyError(400, f"{param}: {message}", param=param, code="invalid_value")
 
 
+def bad_request(found: Sequence[Any]) -> ProxyError:
+    """Name the first wrong field that Pydantic found; its value is not quoted."""
+    first = found[0]
+    if first["type"] == "json_invalid":
+        return not_json()
+    where = [part for part in first["loc"] if part != "body"]
+    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+    return refused_field(param or "body", first["msg"])
+
+
+def not_json() -> ProxyError:
+    return ProxyError(400, "The body is not valid JSON.", code="invalid_json")
+
+
+def internal() -> ProxyError:
+    return ProxyError(500, "The proxy failed.", code="internal_error")
+
+
+def circuit_open(upstream: str, seconds: float) -> ProxyError:
+    message = f"Upstream {upstream} has failed repeatedly and is left alone for a while."
+    return ProxyError(503, message, code="circuit_open", retry_after=_in(seconds))
+
+
+def too_many_waiting(name: str, seconds: float) -> ProxyError:
+    message = f"Too many requests are waiting for {name}."
+    return ProxyError(429, message, code="queue_full", retry_after=_in(seconds))
+
+
+def waited_too_long(name: str, seconds: float) -> ProxyError:
+    message = f"Other requests kept {name} busy for too long."
+    return ProxyError(503, message, code="queue_timeout", retry_after=_in(seconds))
+
+
+def over_budget(seconds: float) -> ProxyError:
+    return ProxyError(429, "The tenant's budget is used up.", code="over_budget", retry_after=_in(seconds))
+
+
+def wrong_key() -> ProxyError:
+    return ProxyError(401, "No API key, or a wrong one.", code="invalid_api_key")
+
+
+def _in(seconds: float) -> str:
+    return str(max(1, math.ceil(seconds)))
+
+
 def from_answer(upstream: str, status: int, body: bytes, retry_after: str | None) -> ProxyError:
     """Read an upstream's answer that is not a 200; its status and `Retry-After` are kept."""
     if status < 400:  # noqa: PLR2004
@@ -131,14 +178,8 @@ def _on_proxy_error(request: Request, error: Exception) -> AsciiJSONResponse:
 
 
 def _on_bad_request(request: Request, error: Exception) -> AsciiJSONResponse:
-    """Name the first wrong field; its value is not quoted."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return _answer(request, ProxyError(400, "The body is not valid JSON.", code="invalid_json"))
-    where = [part for part in first["loc"] if part != "body"]
-    param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-    return _answer(request, refused_field(param or "body", first["msg"]))
+    return _answer(request, bad_request(error.errors()))
 
 
 def _on_http_error(request: Request, error: Exception) -> AsciiJSONResponse:
@@ -148,7 +189,7 @@ def _on_http_error(request: Request, error: Exception) -> AsciiJSONResponse:
 
 def _on_bug(request: Request, error: Exception) -> AsciiJSONResponse:
     logger.error("%s failed with %s", request.url.path, type(error).__name__)
-    return AsciiJSONResponse(ProxyError(500, "The proxy failed.", code="internal_error").body(), 500)
+    return AsciiJSONResponse(internal().body(), 500)
 
 
 def install(app: FastAPI) -> None:

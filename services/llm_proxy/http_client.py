@@ -3,12 +3,12 @@ from ipaddress import ip_address
 import httpx
 
 CONNECT_SECONDS = 5.0
-_CONNECTIONS = 256
+CONNECTIONS = 256
 # Servers of our kind drop an idle connection after 5 s; a request sent at that moment would fail for nothing.
 _IDLE_SECONDS = 3.0
 
 
-def http_client(url: str, *, api_key: str | None = None) -> httpx.AsyncClient:
+def http_client(url: str, *, api_key: str | None = None, connections: int = CONNECTIONS) -> httpx.AsyncClient:
     """A client for one server; open it with `async with`.
 
     Time limits besides connecting are the caller's. Proxies from the environment are used for a distant HTTPS server
@@ -20,7 +20,7 @@ def http_client(url: str, *, api_key: str | None = None) -> httpx.AsyncClient:
         headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
         limits=httpx.Limits(
-            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS // 8, keepalive_expiry=_IDLE_SECONDS
+            max_connections=connections, max_keepalive_connections=CONNECTIONS // 8, keepalive_expiry=_IDLE_SECONDS
         ),
         trust_env=base.scheme == "https" and not _is_loopback(base.host),
         # Reads SSL_CERT_FILE and SSL_CERT_DIR whatever `trust_env` says. Loading the certificates takes a while, and

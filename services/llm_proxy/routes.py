@@ -1,34 +1,42 @@
 from collections.abc import AsyncGenerator
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.llm_proxy.answering import EventStream, unless_gone
+from services.llm_proxy.caller import Caller
+from services.llm_proxy.gateway import Gateway
 from services.llm_proxy.json_response import AsciiJSONResponse
 from services.llm_proxy.routing import Router
+from services.llm_proxy.websocket import converse
 from services.llm_proxy.wire import ChatRequest, EmbeddingRequest, ModelCard, ModelList
-from services.settings import ProxySettings
 
 routes = APIRouter()
+routes.add_api_websocket_route("/v1/chat/completions", converse)
 
 
 def _router(request: Request) -> Router:
     return cast("Router", request.state.router)
 
 
-def _settings(request: Request) -> ProxySettings:
-    return cast("ProxySettings", request.state.settings)
+def _gateway(request: Request) -> Gateway:
+    return cast("Gateway", request.state.gateway)
+
+
+def _caller(request: Request) -> Caller:
+    return Caller.of(request.headers, request.state.request_id)
 
 
 RouterParam = Annotated[Router, Depends(_router)]
+GatewayParam = Annotated[Gateway, Depends(_gateway)]
+CallerParam = Annotated[Caller, Depends(_caller)]
 
 
 @routes.post("/v1/chat/completions", response_model=None)
-async def complete(body: ChatRequest, request: Request, router: RouterParam) -> Response:
-    upstream = await router.upstream_for(body.model)
+async def complete(body: ChatRequest, request: Request, gateway: GatewayParam, caller: CallerParam) -> Response:
     if not body.stream:
-        return AsciiJSONResponse(await unless_gone(request, upstream.complete(body)))
-    events = upstream.stream(body)
+        return AsciiJSONResponse(await unless_gone(request, gateway.complete(body, caller)))
+    events = gateway.stream(body, caller)
     # Failures before the first event still get a status of their own.
     first = await unless_gone(request, _first(events))
     return EventStream(first, events)
@@ -39,9 +47,8 @@ async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
 
 
 @routes.post("/v1/embeddings", response_model=None)
-async def embed(body: EmbeddingRequest, request: Request, router: RouterParam) -> Response:
-    upstream = await router.upstream_for(body.model)
-    return AsciiJSONResponse(await unless_gone(request, upstream.embed(body)))
+async def embed(body: EmbeddingRequest, request: Request, gateway: GatewayParam, caller: CallerParam) -> Response:
+    return AsciiJSONResponse(await unless_gone(request, gateway.embed(body, caller)))
 
 
 @routes.get("/v1/models")
@@ -52,21 +59,3 @@ async def models(router: RouterParam) -> ModelList:
 @routes.get("/v1/models/{model_id:path}")
 async def model(model_id: str, router: RouterParam) -> ModelCard:
     return await router.card(model_id)
-
-
-@routes.get("/health")
-async def health() -> dict[str, str]:
-    return {"status": "ok"}
-
-
-@routes.get("/ready", response_model=None)
-async def ready(router: RouterParam, settings: Annotated[ProxySettings, Depends(_settings)]) -> AsciiJSONResponse:
-    await router.refresh()
-    configured = {"summary": settings.summary_model, "embedding": settings.embedding_model}
-    roles: dict[str, Any] = {
-        role: {"model": name, "ready": router.answers_for(name)} for role, name in configured.items()
-    }
-    upstreams = {one.upstream.name: {"answers": one.failure is None} for one in router.listings}
-    is_ready = all(role["ready"] for role in roles.values())
-    body = {"status": "ready" if is_ready else "not ready", "models": roles, "upstreams": upstreams}
-    return AsciiJSONResponse(body, 200 if is_ready else 503)

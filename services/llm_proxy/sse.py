@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 
+DONE = b"[DONE]"
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 
@@ -25,6 +26,11 @@ async def event_data(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def event(data: bytes) -> bytes:
     return b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
+
+
+def data_of(whole_event: bytes) -> bytes:
+    """Undo `event`."""
+    return b"\n".join(line.removeprefix(b"data: ") for line in whole_event.removesuffix(b"\n\n").split(b"\n"))
 
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

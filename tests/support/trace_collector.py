@@ -62,4 +62,4 @@ class TraceCollector:
 
 def attributes(span: Span) -> dict[str, object]:
     values = {one.key: one.value for one in span.attributes}
-    return {key: getattr(value, value.WhichOneof("value")) for key, value in values.items()}
+    return {key: getattr(value, value.WhichOneof("value") or "string_value") for key, value in values.items()}

@@ -12,7 +12,7 @@ _SECONDS = 15.0
 
 async def check_proxy(models: ModelSettings) -> list[Check]:
     """Look at the proxy, or at any server that speaks OpenAI's format in its place."""
-    async with http_client(models.llm_proxy_url) as http:
+    async with http_client(models.llm_proxy_url, api_key=models.proxy_key) as http:
         try:
             ready = await http.get("ready", timeout=_SECONDS)
             known = await _known(http)

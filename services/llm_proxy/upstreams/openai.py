@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from services.llm_proxy import errors
-from services.llm_proxy.sse import EventTooLongError, event, event_data
+from services.llm_proxy import errors, request_ids
+from services.llm_proxy.sse import DONE, EventTooLongError, event, event_data
 from services.llm_proxy.wire import (
     ChatRequest,
     EmbeddingRequest,
@@ -23,17 +23,25 @@ from services.llm_proxy.wire import (
 
 _LIST_SECONDS = 5.0
 _NO_LIST = (404, 405, 501)
-_DONE = b"[DONE]"
 
 
 class OpenAIUpstream:
+    """`takes_max_tokens_only` is for Ollama, which leaves `max_completion_tokens` out of account without a word."""
+
     def __init__(
-        self, name: str, client: httpx.AsyncClient, *, completion_timeout: float, embedding_timeout: float
+        self,
+        name: str,
+        client: httpx.AsyncClient,
+        *,
+        completion_timeout: float,
+        embedding_timeout: float,
+        takes_max_tokens_only: bool = False,
     ) -> None:
         self._name = name
         self._client = client
         self._completion_timeout = completion_timeout
         self._embedding_timeout = embedding_timeout
+        self._takes_max_tokens_only = takes_max_tokens_only
 
     @property
     def name(self) -> str:
@@ -50,7 +58,7 @@ class OpenAIUpstream:
             raise errors.broken(self._name, "answered with something else than a list of models") from None
 
     async def complete(self, request: ChatRequest) -> dict[str, Any]:
-        answer = await self._post("chat/completions", request.payload(), self._completion_timeout)
+        answer = await self._post("chat/completions", self._payload(request), self._completion_timeout)
         choices = answer.get("choices")
         if isinstance(choices, list) and choices and all(_has_message(choice) for choice in choices):
             return answer
@@ -70,8 +78,8 @@ class OpenAIUpstream:
         return embedding_answer(request, vectors, embeddings.usage or Usage())
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[bytes, None]:
-        sent = self._client.build_request("POST", "chat/completions", content=_encoded(request.payload()))
-        sent.headers["Content-Type"] = "application/json"
+        content = _encoded(self._payload(request))
+        sent = self._client.build_request("POST", "chat/completions", content=content, headers=_headers())
         async with self._limit(self._completion_timeout):
             response = await self._client.send(sent, stream=True)
         try:
@@ -94,7 +102,7 @@ class OpenAIUpstream:
         """Yield checked chunks and, last, `[DONE]`; a stream that just stops is an error, not an end."""
         finished = False
         stream = event_data(response.aiter_bytes())
-        while (data := await self._next(stream)) not in (None, _DONE):
+        while (data := await self._next(stream)) not in (None, DONE):
             assert data is not None  # noqa: S101
             chunk = self._parsed(data)
             if chunk.get("error"):
@@ -103,7 +111,7 @@ class OpenAIUpstream:
             yield data
         if data is None and not finished:
             raise errors.broken(self._name, "ended its stream early")
-        yield _DONE
+        yield DONE
 
     async def _next(self, stream: AsyncIterator[bytes]) -> bytes | None:
         try:
@@ -112,11 +120,16 @@ class OpenAIUpstream:
         except EventTooLongError:
             raise errors.broken(self._name, "sent an event without end") from None
 
+    def _payload(self, request: ChatRequest) -> dict[str, Any]:
+        payload = request.payload()
+        if self._takes_max_tokens_only and "max_completion_tokens" in payload:
+            limit = payload.pop("max_completion_tokens")
+            payload.setdefault("max_tokens", limit)
+        return payload
+
     async def _post(self, path: str, payload: dict[str, Any], seconds: float) -> dict[str, Any]:
         async with self._limit(seconds):
-            response = await self._client.post(
-                path, content=_encoded(payload), headers={"Content-Type": "application/json"}
-            )
+            response = await self._client.post(path, content=_encoded(payload), headers=_headers())
         return self._json(response)
 
     def _json(self, response: httpx.Response) -> dict[str, Any]:
@@ -130,7 +143,7 @@ class OpenAIUpstream:
 
     def _parsed(self, data: bytes) -> dict[str, Any]:
         try:
-            parsed = json.loads(data, parse_constant=_refuse_constant)
+            parsed = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             parsed = None
         if not isinstance(parsed, dict):
@@ -148,6 +161,11 @@ class OpenAIUpstream:
             raise errors.broken(self._name, "answered with a body that cannot be decoded") from None
         except httpx.RequestError:
             raise errors.unreachable(self._name) from None
+
+
+def _headers() -> dict[str, str]:
+    request_id = request_ids.current()
+    return {"Content-Type": "application/json"} | ({request_ids.HEADER: request_id} if request_id else {})
 
 
 def _encoded(payload: dict[str, Any]) -> bytes:

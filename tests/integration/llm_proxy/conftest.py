@@ -17,8 +17,11 @@ StartProxy = Callable[..., Awaitable[str]]
 
 @asynccontextmanager
 async def running_proxy(**settings: Any) -> AsyncIterator[str]:
-    """Serve the proxy on a free port; the value is its address."""
-    app = create_app(ProxySettings(_env_file=None, **settings))
+    """Serve the proxy on a free port; the value is its address.
+
+    Its cache is off unless asked for: a test that embeds the same text again means to ask the upstream again.
+    """
+    app = create_app(ProxySettings(_env_file=None, **{"llm_proxy_embedding_cache_bytes": 0, **settings}))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server.serve())
     try:
@@ -56,14 +59,22 @@ async def proxy_url(upstream: OpenAIServer, start_proxy: StartProxy) -> str:
         openai_compatible_url=upstream.url,
         summary_model="chat-model",
         embedding_model="embedding-model",
-        completion_timeout=0.5,
-        embedding_timeout=0.4,
+        completion_timeout=1,
+        embedding_timeout=1,
     )
 
 
 @pytest.fixture
 async def http(proxy_url: str) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=proxy_url, timeout=20, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def patient(upstream: OpenAIServer, start_proxy: StartProxy) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a proxy that does not give up by itself as long as a test may take."""
+    url = await start_proxy(openai_compatible_url=upstream.url, completion_timeout=600, embedding_timeout=600)
+    async with httpx.AsyncClient(base_url=url, timeout=600, trust_env=False) as client:
         yield client
 
 

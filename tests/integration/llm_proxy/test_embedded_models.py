@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from services.domain.errors import InvalidInputError, ModelRefusedError
 from services.llm_proxy.client import ModelClient
-from services.llm_proxy.upstreams.embedded_chat import open_chat_server, smollm2_file
+from services.llm_proxy.upstreams.chat_server import open_chat_server, smollm2_file
 from tests.integration.llm_proxy.conftest import running_proxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,7 +56,8 @@ async def test_both_models_are_listed_and_ready(http: httpx.AsyncClient) -> None
     assert {card["id"] for card in (await http.get("/v1/models")).json()["data"]} == {CHAT, E5}
     ready = await http.get("/ready")
     assert ready.status_code == 200
-    assert ready.json()["upstreams"] == {"embedded-e5": {"answers": True}, "embedded-chat": {"answers": True}}
+    is_well = {"answers": True, "circuit": "closed"}
+    assert ready.json()["upstreams"] == {"embedded-e5": is_well, "embedded-chat": is_well}
 
 
 async def test_a_completion_is_real_honest_and_the_same_again(http: httpx.AsyncClient) -> None:

@@ -137,12 +137,15 @@ async def test_ready_names_the_upstreams_and_the_models(http: httpx.AsyncClient,
             "summary": {"model": "chat-model", "ready": True},
             "embedding": {"model": "embedding-model", "ready": True},
         },
-        "upstreams": {"openai-compatible": {"answers": True}},
+        "upstreams": {"openai-compatible": {"answers": True, "circuit": "closed"}},
     }
     await upstream.down()
     await asyncio.sleep(1.1)
     down = await http.get("/ready")
-    assert (down.status_code, down.json()["upstreams"]) == (503, {"openai-compatible": {"answers": False}})
+    assert (down.status_code, down.json()["upstreams"]) == (
+        503,
+        {"openai-compatible": {"answers": False, "circuit": "closed"}},
+    )
     assert (await http.get("/health")).status_code == 200
     await upstream.up()
     await asyncio.sleep(1.1)

@@ -1,7 +1,6 @@
 import asyncio
 import logging
 import socket
-import time
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from tests.support.openai_server import (
     Reset,
     Slow,
     Status,
-    TruncatedJson,
 )
 
 SECRET = "the-heron-flies-at-dawn"
@@ -59,12 +57,6 @@ async def test_a_refused_credential_stays_between_proxy_and_upstream(
     check_shape(answer)
 
 
-async def test_an_http_date_is_passed_on(http: httpx.AsyncClient, upstream: OpenAIServer) -> None:
-    upstream.fault = Status(503, retry_after="Wed, 21 Oct 2026 07:28:00 GMT")
-    answer = await http.post("/v1/chat/completions", json=COMPLETION)
-    assert answer.headers["Retry-After"] == "Wed, 21 Oct 2026 07:28:00 GMT"
-
-
 @pytest.mark.parametrize("body", [b"<html>Bad gateway</html>", b"", b"[]", b'{"error": "no memory"}', b'{"error": {}}'])
 async def test_an_error_in_any_words_gets_openais_shape(
     http: httpx.AsyncClient, upstream: OpenAIServer, body: bytes
@@ -79,10 +71,6 @@ async def test_an_error_in_any_words_gets_openais_shape(
 @pytest.mark.parametrize(
     "fault",
     [
-        Html(),
-        TruncatedJson(),
-        Reset(),
-        Body(b""),
         Body(b"null"),
         Body(b"{}"),
         Body(b'{"choices": []}'),
@@ -112,30 +100,6 @@ async def test_an_error_inside_a_200_is_an_error(http: httpx.AsyncClient, upstre
     assert (await http.post("/v1/chat/completions", json=COMPLETION)).status_code == 429
     upstream.fault = Body(b'{"error": "busy"}')
     assert (await http.post("/v1/chat/completions", json=COMPLETION)).status_code == 502
-
-
-@BOTH
-async def test_a_late_upstream_is_a_gateway_timeout(
-    http: httpx.AsyncClient, upstream: OpenAIServer, path: str, body: dict[str, Any]
-) -> None:
-    upstream.fault = Slow(30)
-    started = time.monotonic()
-    answer = await http.post(path, json=body)
-    assert answer.status_code == 504
-    assert check_shape(answer)["code"] == "upstream_timeout"
-    assert time.monotonic() - started < 20
-
-
-@BOTH
-async def test_an_upstream_that_went_down_is_a_bad_gateway(
-    http: httpx.AsyncClient, upstream: OpenAIServer, path: str, body: dict[str, Any]
-) -> None:
-    assert (await http.post(path, json=body)).status_code == 200
-    await upstream.down()
-    answer = await http.post(path, json=body)
-    assert (answer.status_code, check_shape(answer)["code"]) == (502, "upstream_unreachable")
-    await upstream.up()
-    assert (await http.post(path, json=body)).status_code == 200
 
 
 async def test_a_model_of_an_upstream_that_never_answered_is_an_outage(start_proxy: StartProxy) -> None:
@@ -258,13 +222,17 @@ async def test_a_model_without_these_dimensions_says_so(http: httpx.AsyncClient,
     assert (answer.status_code, check_shape(answer)["param"]) == (400, "dimensions")
 
 
-async def test_a_caller_that_hangs_up_frees_the_upstream(http: httpx.AsyncClient, upstream: OpenAIServer) -> None:
-    upstream.fault = Slow(0.45)
-    for streamed in (False, True):
-        with pytest.raises(httpx.ReadTimeout):
-            await http.post("/v1/chat/completions", json={**COMPLETION, "stream": streamed}, timeout=0.15)
-    await asyncio.sleep(0.2)
-    assert upstream.abandoned == 2
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_a_caller_that_hangs_up_frees_the_upstream(
+    patient: httpx.AsyncClient, upstream: OpenAIServer, *, streamed: bool
+) -> None:
+    upstream.fault = Slow(600)
+    asking = asyncio.create_task(patient.post("/v1/chat/completions", json={**COMPLETION, "stream": streamed}))
+    while not upstream.calls[COMPLETIONS]:
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    while not upstream.abandoned:
+        await asyncio.sleep(0.01)
 
 
 async def test_no_content_is_logged(
