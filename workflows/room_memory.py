@@ -156,7 +156,7 @@ class RoomMemory:
                 )
             except WorkflowAlreadyStartedError:
                 with suppress(FailureError):
-                    running = workflow.get_external_workflow_handle_for(RoomDigest.run, workflow_id)
+                    running = workflow.get_external_workflow_handle(workflow_id)
                     await running.signal(RoomDigest.messages_archived)
                     return
             else:

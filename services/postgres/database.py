@@ -16,8 +16,9 @@ from services.domain.memories import Owner
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
-# Whatever the server's own default: a commit that a killed Postgres forgets would lose what Redis has given up.
-SESSION = {"application_name": "afterturn", "synchronous_commit": "on"}
+# Whatever the server's own default: a commit that a killed Postgres forgets would lose what Redis has given up, and
+# to compile a search takes longer than to run it.
+SESSION = {"application_name": "afterturn", "synchronous_commit": "on", "jit": "off"}
 
 # The first statement of every transaction, in one round trip. It ends with the transaction, so that a pool cannot hand
 # one caller's rights to the next.
