@@ -7,7 +7,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
-PYTEST_ARGS ?=
+# Most of a test is waiting: three at a time on their own servers.
+PYTEST_ARGS ?= -n 3 --dist worksteal
 # Written last, so that a set-up that was cut off is done again.
 READY := $(VENV)/.ready
 

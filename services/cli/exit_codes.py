@@ -52,8 +52,9 @@ def _code(error: Exception) -> int:
 
 
 def _cure(message: str) -> str:
-    # SQLSTATE 42P01 and 42703: a table or a column is missing.
-    return "; run `afterturn db upgrade`" if "42P01" in message or "42703" in message else ""
+    # SQLSTATE 42P01 and 42703: a table or a column is missing; 22023: a role is; 42501: a right is.
+    missing = any(state in message for state in ("42P01", "42703", "22023", "42501"))
+    return "; run `afterturn db upgrade`" if missing else ""
 
 
 def _unforeseen(error: Exception) -> str:

@@ -95,7 +95,9 @@ class OpenSourceStore:
         if not texts:
             return {}
         shown = await asyncio.to_thread(lambda: [shorten(text, _EMBEDDING_TOKENS) for text in texts])
-        vectors = await self._model.embed(model=self._embedding_model, texts=shown, input_type="passage")
+        vectors = await self._model.embed(
+            model=self._embedding_model, texts=shown, input_type="passage", purpose="remember"
+        )
         return dict(zip(texts, vectors, strict=True))
 
 

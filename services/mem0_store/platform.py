@@ -72,7 +72,7 @@ class PlatformStore:
         if not _adds_text(memory, placed):
             return None
         [vector] = await self._model.embed(
-            model=self._embedding_model, texts=[str(memory.content)], input_type="passage"
+            model=self._embedding_model, texts=[str(memory.content)], input_type="passage", purpose="remember"
         )
         return vector
 

@@ -51,7 +51,7 @@ async def test_status_says_what_a_room_waits_for(
     async with running_workers():
         await memory.record_turn("user:1", user="asks")
         await asyncio.sleep(2)
-        handle = resources.temporal.get_workflow_handle_for(RoomMemory.run, room_memory_id("user:1"))
+        handle = resources.temporal.get_workflow_handle(room_memory_id("user:1"))
         assert (await handle.query(RoomMemory.status)).step == "waiting"
         assert await flush(resources, "user:1") == 1
 
