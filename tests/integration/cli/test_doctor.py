@@ -31,6 +31,7 @@ async def test_a_healthy_system_passes(worker: None, afterturn: CommandLine) -> 
         "Temporal: schedule process-rooms",
         "Temporal: a worker on memory",
         "Temporal: a worker on llm",
+        "Temporal: a worker on mem0",
         "LLM proxy: SUMMARY_MODEL",
         "LLM proxy: EMBEDDING_MODEL",
     } <= set(found)
@@ -55,6 +56,7 @@ async def test_what_is_wrong_is_told_with_its_cure(
         "Temporal: schedule process-rooms",
         "Temporal: a worker on memory",
         "Temporal: a worker on llm",
+        "Temporal: a worker on mem0",
         "LLM proxy: EMBEDDING_MODEL",
     }
     assert "CONFIG SET appendfsync always" in for_a_person.out

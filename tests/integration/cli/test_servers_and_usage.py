@@ -116,10 +116,10 @@ async def test_schedules_are_applied_and_listed(
     missing = await afterturn("schedules", "list", "--json")
     assert (missing.code, missing.document["schedules"][0]["state"]) == (1, "missing")
     applied = await afterturn("schedules", "apply", "--json")
-    assert (applied.code, applied.document) == (0, {"applied": ["process-rooms"]})
+    assert (applied.code, applied.document) == (0, {"applied": ["process-rooms", "reconcile-mem0"]})
     await resources.temporal.get_schedule_handle("process-rooms").pause()
     await apply_schedules(resources.temporal)
-    (listed,) = (await afterturn("schedules", "list", "--json")).document["schedules"]
+    (listed, _) = (await afterturn("schedules", "list", "--json")).document["schedules"]
     assert (listed["id"], listed["state"], listed["every_seconds"]) == ("process-rooms", "paused", 30.0)
 
 

@@ -8,7 +8,7 @@ from services.domain.errors import InvalidInputError
 from services.domain.memories import Owner, OwnerType, brain_id, check_slug, entity_id, owner_of
 from services.domain.room_owner import room_owner
 
-SOMEBODY = uuid4()
+SOMEBODY = UUID("4e0d1f3a-5b1c-4c7e-9f27-6a3d2b8c1e55")
 
 
 def test_a_uuid_is_taken_as_it_is_however_it_is_written() -> None:
