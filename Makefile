@@ -56,6 +56,9 @@ lock: setup ## Choose and pin the versions anew
 
 bench: setup ## Measure on this machine
 	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks.search
+	$(BIN)/python -m tests.benchmarks.proxy
+	$(BIN)/python -m tests.benchmarks.imports
 
 clean: ## Remove the environment and what tools keep; .afterturn, your data, stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info services/client/*.egg-info
