@@ -21,13 +21,5 @@ class ReconcileActivities:
             return ReconcilePageResult()
         async with heartbeating():
             page = await self._store.reconcile(input.after, limit=PAGE_MEMORIES, repair=input.repair)
-        found = Mem0Drift(
-            checked=page.checked,
-            missing_in_mem0=page.missing_in_mem0,
-            missing_in_brain=page.missing_in_brain,
-            texts_differ=page.texts_differ,
-            duplicates=page.duplicates,
-            foreign=page.foreign,
-            repaired=page.repaired,
-        )
+        found = Mem0Drift.model_validate(page, from_attributes=True)
         return ReconcilePageResult(found=found, next_after=page.next_after)

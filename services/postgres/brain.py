@@ -13,6 +13,7 @@ from sqlalchemy.orm import defer
 
 from services.domain.memories import Kind, MadeBy, Owner, brain_id, owner_of
 from services.domain.messages import ArchivedMessage
+from services.postgres.chunks import archived_message
 from services.postgres.database import Database, Tenant
 from services.postgres.tables import ArchivedRow, CompanyBrainRow, MemorySourceRow, MemoryVersionRow, UserBrainRow
 
@@ -205,20 +206,7 @@ async def _messages(session: AsyncSession, uids: set[UUID]) -> dict[UUID, Archiv
     found = await session.scalars(
         select(ArchivedRow).where(ArchivedRow.uid.in_(uids)).options(defer(ArchivedRow.lexemes))
     )
-    return {
-        row.uid: ArchivedMessage(
-            room_id=row.room_id,
-            seq=row.seq,
-            id=row.id,
-            role=row.role,
-            content=row.content,
-            user_id=row.user_id,
-            sent_at=row.sent_at,
-            tool_calls=tuple(row.tool_calls),
-            remember=row.remember,
-        )
-        for row in found
-    }
+    return {row.uid: archived_message(row) for row in found}
 
 
 def _record(brain: _Brain, version: MemoryVersionRow) -> MemoryRecord:

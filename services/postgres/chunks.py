@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, select, update
@@ -191,7 +191,7 @@ async def read_messages(
         .order_by(ArchivedRow.seq)
         .limit(limit)
     )
-    return [_message(row) for row in rows]
+    return [archived_message(row) for row in rows]
 
 
 async def _with_messages(session: AsyncSession, row: ChunkRow) -> WaitingChunk:
@@ -206,9 +206,7 @@ async def _drop_summaries(session: AsyncSession, chunk: UUID) -> None:
     await session.execute(delete(SummaryRow).where(SummaryRow.chunk_id == chunk))
 
 
-def _message(
-    row: Row[tuple[str, int, str, str, str, str | None, datetime, list[dict[str, object]], bool]],
-) -> ArchivedMessage:
+def archived_message(row: ArchivedRow | Row[Any]) -> ArchivedMessage:
     return ArchivedMessage(
         room_id=row.room_id,
         seq=row.seq,
