@@ -1,149 +1,152 @@
 """The client of chat services: `async with MemoryClient.connect() as memory: await memory.record_turn(...)`."""
 
-import asyncio
-import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, Self
-from uuid import uuid4
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Self, Unpack
 
-from afterturn_client.errors import InvalidFieldError, RecordingFailedError
-from afterturn_client.messages import Message, encode_entry, new_message
-from afterturn_client.recording import BATCH_SIZE, Appended, record_entries
-from afterturn_client.redis_connection import REDIS_ERRORS, AnyRedis, open_redis
-from afterturn_client.rooms import check_id, check_room_id, user_of_room
-from afterturn_client.waking import RoomWaker, open_temporal, temporal_starter
+from temporalio.runtime import Runtime
 
-_LONGEST_TURN_ID = 190
-
-
-@dataclass(frozen=True, slots=True)
-class TurnReceipt:
-    """Redis has the messages; the ids are what to ask about them by."""
-
-    room_id: str
-    message_ids: tuple[str, ...]
-    state: Literal["buffered"] = "buffered"
+from afterturn_client.answers import Context, MemoryPage, SearchAnswer
+from afterturn_client.api import MemoryApi, OwnerType
+from afterturn_client.connecting import Addresses, open_api, open_outage_queue, open_redis_recorder
+from afterturn_client.errors import InvalidFieldError, NoApiError
+from afterturn_client.messages import Message
+from afterturn_client.outage_queue import OutageQueue
+from afterturn_client.questions import ContextOptions, MemoriesOptions, SearchOptions
+from afterturn_client.receipts import TurnReceipt
+from afterturn_client.recorders import Recorder
+from afterturn_client.recording import BATCH_SIZE
+from afterturn_client.rooms import check_room_id
+from afterturn_client.sections import Sections
+from afterturn_client.temporal_connection import open_temporal
+from afterturn_client.turns import TurnParts, completed, turn_messages
+from afterturn_client.waking import RoomWaker
 
 
 class MemoryClient:
-    """Records turns within one Redis round trip, and wakes Temporal in the background."""
+    """Records turns within one Redis round trip, wakes Temporal in the background, and reads memory over the API.
+
+    `waker` counts the rooms that were woken, `outage_queue` the messages that wait; each is None where there is none.
+    """
 
     def __init__(
-        self, redis: AnyRedis, waker: RoomWaker, *, batch_size: int = BATCH_SIZE, seconds: float = 2.0
+        self,
+        recorder: Recorder,
+        *,
+        api: MemoryApi | None = None,
+        waker: RoomWaker | None = None,
+        outage_queue: OutageQueue | None = None,
     ) -> None:
-        self._redis = redis
-        self._batch_size = batch_size
-        self._seconds = seconds
+        self._recorder = recorder
+        self._api = api
         self.waker = waker
+        self.outage_queue = outage_queue
 
     @classmethod
     @asynccontextmanager
-    async def connect(
+    async def connect(  # noqa: PLR0913  each by name
         cls,
         redis_url: str | None = None,
         temporal_address: str | None = None,
         *,
         temporal_namespace: str | None = None,
         redis_cluster: bool = False,
+        api_url: str | None = None,
+        api_key: str | None = None,
         batch_size: int = BATCH_SIZE,
         seconds: float = 2.0,
+        api_seconds: float = 10.0,
+        queue_in_outage: int = 0,
         close_grace_seconds: float = 2.0,
+        temporal_runtime: Runtime | None = None,
     ) -> AsyncIterator[Self]:
-        """Open a client for the running loop, from `REDIS_URL` and Temporal's own variables where not told otherwise.
+        """Open a client for the running loop. No server is reached before the first call.
 
-        Neither server is reached before the first turn. `batch_size` is the workers' `BATCH_SIZE`; `seconds` is the
-        longest a recording may take.
+        What is left out is read from `REDIS_URL`, `AFTERTURN_API_URL`, `AFTERTURN_API_KEY` and Temporal's own
+        variables. With an `api_url` and no `redis_url`, turns are recorded over the API, and neither Redis nor Temporal
+        is needed. `batch_size` is the workers' `BATCH_SIZE`.
+
+        `seconds` is the longest that recording may take; `api_seconds` is how long any other request to the API is
+        tried again. `queue_in_outage` is how many messages may wait in this process's memory when they are not
+        acknowledged; they are lost if the process dies, so it is 0 unless you say otherwise. Where some still wait at
+        the end, `UnsentMessagesError` is raised with them after `close_grace_seconds`.
         """
-        url = redis_url or os.environ.get("REDIS_URL") or "redis://localhost:6379/0"
-        waker = RoomWaker(temporal_starter(await open_temporal(temporal_address, temporal_namespace)))
-        redis = open_redis(url, cluster=redis_cluster, connect_seconds=seconds / 2, answer_seconds=seconds)
-        try:
-            yield cls(redis, waker, batch_size=batch_size, seconds=seconds)
-        finally:
-            try:
-                await waker.aclose(close_grace_seconds)
-            finally:
-                await redis.aclose()
+        addresses = Addresses.found(redis_url, api_url, api_key)
+        async with AsyncExitStack() as stack:
+            api = await stack.enter_async_context(open_api(addresses, seconds=api_seconds, record_seconds=seconds))
+            recorder: Recorder | None = api
+            waker: RoomWaker | None = None
+            if addresses.redis_url is not None:
+                temporal = await open_temporal(temporal_address, temporal_namespace, temporal_runtime)
+                recorder, waker = await stack.enter_async_context(
+                    open_redis_recorder(
+                        addresses.redis_url,
+                        temporal,
+                        cluster=redis_cluster,
+                        batch_size=batch_size,
+                        seconds=seconds,
+                        close_grace_seconds=close_grace_seconds,
+                    )
+                )
+            if recorder is None:
+                raise NoApiError
+            queue = await stack.enter_async_context(
+                open_outage_queue(recorder, queue_in_outage, close_grace_seconds=close_grace_seconds)
+            )
+            yield cls(recorder, api=api, waker=waker, outage_queue=queue)
 
-    async def record_turn(  # noqa: PLR0913  a turn has this many parts, each by name
-        self,
-        room_id: str,
-        *,
-        user: str,
-        assistant: str | None = None,
-        tool_calls: Sequence[Mapping[str, Any]] | None = None,
-        user_id: str | None = None,
-        company_id: str | None = None,
-        turn_id: str | None = None,
-        sent_at: datetime | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        remember: bool = True,
-    ) -> TurnReceipt:
-        """Record what the user said with the reply and its tool calls.
+    async def record_turn(self, room_id: str, *, user: str, **parts: Unpack[TurnParts]) -> TurnReceipt:
+        """Record what the user said with the reply and its tool calls; `TurnParts` says what else a turn may have.
 
         `user_id` may be left out in a person's own room only. The messages' ids come from `turn_id`, so that recording
         the same turn again is safe; without one, catch `RecordingFailedError` and record its messages again.
         """
-        check_room_id(room_id)
-        turn = turn_id if turn_id is not None else uuid4().hex
-        check_id("turn_id", turn)
-        if len(turn) > _LONGEST_TURN_ID:
-            raise InvalidFieldError("turn_id", f"at most {_LONGEST_TURN_ID} characters")
-        shared = {
-            "user_id": _speaker(room_id, user_id),
-            "company_id": company_id,
-            "sent_at": sent_at,
-            "metadata": dict(metadata or {}),
-            "remember": remember,
-        }
-        messages = [new_message(id=f"{turn}:user", role="user", content=user, **shared)]
-        if assistant is not None or tool_calls:
-            reply = {"content": assistant, "tool_calls": tuple(dict(call) for call in tool_calls or ())}
-            messages.append(new_message(id=f"{turn}:assistant", role="assistant", **reply, **shared))
-        return await self.record(room_id, messages)
+        return await self._record(room_id, turn_messages(room_id, user, parts))
 
     async def record(self, room_id: str, messages: Sequence[Message]) -> TurnReceipt:
         """Record messages in their order, all or none, giving each the id, time and person that it lacks."""
+        return await self._record(room_id, completed(room_id, messages))
+
+    async def context(self, room_id: str, **options: Unpack[ContextOptions]) -> Context:
+        """Return what to put in front of a model: summary, memories and recent messages, those still in Redis too."""
         check_room_id(room_id)
-        if not messages:
-            raise InvalidFieldError("messages", "at least one")
-        now = datetime.now(UTC)
-        complete = [_completed(room_id, message, now) for message in messages]
-        appended = await self._append(room_id, complete)
-        if appended.wake:
-            self.waker.wake(room_id, complete[0].company_id or complete[0].user_id)
-        return TurnReceipt(room_id, tuple(message.id or "" for message in complete))
+        return await self._reading().context({"room_id": room_id, **options})
 
-    async def _append(self, room_id: str, messages: Sequence[Message]) -> Appended:
-        entries = [encode_entry(message) for message in messages]
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await record_entries(self._redis, room_id, entries, batch_size=self._batch_size)
-        except REDIS_ERRORS as error:
-            raise RecordingFailedError(room_id, messages, _cause(error)) from None
+    async def search(self, query: str, **options: Unpack[SearchOptions]) -> SearchAnswer:
+        """Search memories, messages and summaries by words and by meaning."""
+        return await self._reading().search({"query": query, **options})
 
+    async def memories(self, **options: Unpack[MemoriesOptions]) -> MemoryPage:
+        """Return the memories of a person or of a company, one page at a time."""
+        owner_type, owner_id = _owner(options)
+        page = {"limit": options.get("limit"), "cursor": options.get("cursor")}
+        return await self._reading().memories(owner_type, owner_id, page)
 
-def _speaker(room_id: str, user_id: str | None) -> str:
-    known = user_id if user_id is not None else user_of_room(room_id)
-    if known is None:
-        raise InvalidFieldError("user_id", "the id of the person who speaks, as the room is nobody's own")
-    return known
+    def sections(
+        self, *, user_id: str | None = None, company_id: str | None = None, namespace: str | None = None
+    ) -> Sections:
+        """Give the section store of a person or of a company, in a namespace: a plugin has one of its own."""
+        owner_type, owner_id = _owner({"user_id": user_id, "company_id": company_id})
+        return Sections(self._reading(), owner_type, owner_id, namespace)
 
+    async def _record(self, room_id: str, messages: Sequence[Message]) -> TurnReceipt:
+        ids = tuple(message.id or "" for message in messages)
+        if self.outage_queue is not None and not await self.outage_queue.record(room_id, messages):
+            return TurnReceipt(room_id, ids, "queued", self._api)
+        if self.outage_queue is None:
+            await self._recorder.record(room_id, messages)
+        return TurnReceipt(room_id, ids, "buffered", self._api)
 
-def _completed(room_id: str, message: Message, now: datetime) -> Message:
-    missing: dict[str, object] = {}
-    if message.id is None:
-        missing["id"] = uuid4().hex
-    if message.sent_at is None:
-        missing["sent_at"] = now
-    if message.user_id is None and (message.role == "user" or user_of_room(room_id)):
-        missing["user_id"] = _speaker(room_id, None)
-    return message.model_copy(update=missing) if missing else message
+    def _reading(self) -> MemoryApi:
+        if self._api is None:
+            raise NoApiError
+        return self._api
 
 
-def _cause(error: Exception) -> str:
-    """Say what is wrong in our own words: a server's error may quote the command."""
-    return "Redis is full" if "OOM" in str(error) else type(error).__name__
+def _owner(options: MemoriesOptions) -> tuple[OwnerType, str]:
+    user_id, company_id = options.get("user_id"), options.get("company_id")
+    if user_id is not None and company_id is None:
+        return "user", user_id
+    if company_id is not None and user_id is None:
+        return "company", company_id
+    raise InvalidFieldError("user_id", "the id of a person, or none and the id of a company")

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, JsonValue, ValidationError, model_validator
@@ -111,6 +112,9 @@ class Message(BaseModel):
         return given
 
 
+_FIELDS = frozenset(Message.model_fields)
+
+
 def new_message(**fields: Any) -> Message:  # noqa: ANN401  it is validated here
     """Return a message; raise `InvalidFieldError` where a field is wrong."""
     try:
@@ -139,8 +143,8 @@ def decode_entry(raw: bytes) -> Message:
 
 def encode_entry(message: Message) -> bytes:
     """Write a message as `decode_entry` reads it."""
-    fields = message.model_dump(mode="json", exclude_defaults=True) | {"content": message.content}
-    entry = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    # What has a default is left out, but for the content, which a message without tool calls has to have.
+    entry = message.model_dump_json(exclude_defaults=bool(message.content)).encode()
     if len(entry) > MAX_ENTRY_BYTES:
         raise InvalidFieldError("message", f"at most {MAX_ENTRY_BYTES} bytes as JSON")
     return entry
@@ -164,10 +168,12 @@ def _no_constant(_name: str) -> NoReturn:
 
 
 def _with_extras_in_metadata(entry: dict[str, Any]) -> dict[str, Any]:
-    known = {name: value for name, value in entry.items() if name in Message.model_fields}
-    extras = {name: value for name, value in entry.items() if name not in Message.model_fields}
+    if entry.keys() <= _FIELDS:
+        return entry
+    known = {name: value for name, value in entry.items() if name in _FIELDS}
+    extras = {name: value for name, value in entry.items() if name not in _FIELDS}
     metadata = known.get("metadata")
-    if not extras or not (metadata is None or isinstance(metadata, dict)):
+    if not (metadata is None or isinstance(metadata, dict)):
         return known
     kept = dict(metadata or {})
     for name, value in extras.items():
@@ -180,34 +186,46 @@ def _with_extras_in_metadata(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _check_storable(fields: Mapping[Any, object]) -> None:
     """Refuse what Postgres cannot hold or what would be costly to walk, before anything else looks at it."""
-    level: list[object] = [fields]
-    for _ in range(MAX_DEPTH + 1):
-        level = [child for value in level for child in _children(value)]
+    level: list[Any] = [fields]
+    for _ in range(MAX_DEPTH):
+        level = [
+            member
+            for container in level
+            for member in (chain(container, container.values()) if isinstance(container, Mapping) else container)
+            if _is_container(member)
+        ]
         if not level:
             return
     _refuse("too_deep", f"at most {MAX_DEPTH} levels")
 
 
-def _children(value: object) -> list[object]:
-    if isinstance(value, Mapping):
-        return [*value.keys(), *value.values()]
-    if isinstance(value, (list, tuple)):
-        return list(value)
-    _check_scalar(value)
-    return []
+def _is_container(member: object) -> bool:
+    """Check what is none on the way."""
+    if isinstance(member, str):
+        if not member.isascii() or "\x00" in member:
+            _check_text(member)
+        return False
+    if member is None or isinstance(member, (bool, datetime)):
+        return False
+    if isinstance(member, (dict, list, tuple, Mapping)):
+        return True
+    _check_number(member)
+    return False
 
 
-def _check_scalar(value: object) -> None:
-    if isinstance(value, str):
-        if "\x00" in value:
-            _refuse("nul_character", "text without NUL characters")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            _refuse("lone_surrogate", "text without lone surrogates")
-    elif isinstance(value, float) and not math.isfinite(value):
+def _check_text(value: str) -> None:
+    if "\x00" in value:
+        _refuse("nul_character", "text without NUL characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        _refuse("lone_surrogate", "text without lone surrogates")
+
+
+def _check_number(value: object) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
         _refuse("number_out_of_range", "finite numbers")
-    elif isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
+    if isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
         _refuse("number_out_of_range", f"whole numbers of at most {MAX_NUMBER_BITS} bits")
 
 

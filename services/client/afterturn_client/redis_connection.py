@@ -12,13 +12,19 @@ from redis.exceptions import TimeoutError as LateError
 from redis.maint_notifications import MaintNotificationsConfig
 
 AnyRedis = Redis | RedisCluster
+CONNECTIONS = 50
 
 # Of a server that is down, late, full or wrong; a TimeoutError is an OSError.
 REDIS_ERRORS = (RedisError, RedisClusterException, OSError)
 
 
 def open_redis(
-    url: str, *, cluster: bool = False, connect_seconds: float = 1.0, answer_seconds: float = 2.0, connections: int = 50
+    url: str,
+    *,
+    cluster: bool = False,
+    connect_seconds: float = 1.0,
+    answer_seconds: float = 2.0,
+    connections: int = CONNECTIONS,
 ) -> AnyRedis:
     """Return a client for one event loop; close it with `aclose`.
 
