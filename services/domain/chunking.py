@@ -75,20 +75,19 @@ def turn_ends(messages: Sequence[ArchivedMessage]) -> list[int]:
 
 class _Measure:
     def __init__(self, messages: Sequence[ArchivedMessage]) -> None:
-        self._days = [day(message) for message in messages]
+        days = [day(message) for message in messages]
+        heading = {shown: estimate_tokens(shown) + 1 for shown in frozenset(days)}
+        self._heading = [heading[shown] for shown in days]
         self._lines = [0]
         self._headings = [0]
         for index, message in enumerate(messages):
-            same_day = index > 0 and self._days[index] == self._days[index - 1]
+            same_day = index > 0 and days[index] == days[index - 1]
             self._lines.append(self._lines[-1] + estimate_tokens(line(message)) + 1)
-            self._headings.append(self._headings[-1] + (0 if same_day else self._heading(index)))
-
-    def _heading(self, index: int) -> int:
-        return estimate_tokens(self._days[index]) + 1
+            self._headings.append(self._headings[-1] + (0 if same_day else self._heading[index]))
 
     def tokens(self, start: int, end: int) -> int:
         """Bound the tokens of the transcript of messages `start` to `end`, the end not included."""
         if start == end:
             return 0
-        headings = self._heading(start) + self._headings[end] - self._headings[start + 1]
+        headings = self._heading[start] + self._headings[end] - self._headings[start + 1]
         return self._lines[end] - self._lines[start] + headings

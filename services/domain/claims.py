@@ -5,27 +5,25 @@ and more; 2/3/2026 is in February or in March); a claim of a source offers each 
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import product
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from services.domain import lexicon
+from services.domain.claim_keys import Key, date_keys, day_keys, name_keys, number_keys, number_of, time_keys, word_keys
 from services.domain.words import plain, sentences, stem
 
-Key = tuple[str, object]
 Kind = Literal["word", "name", "number", "date"]
 
 # After a negation so many claims are negated for certain, what follows in the clause perhaps: `no longer drinks coffee`
 # says little of the coffee, but where that is the source, nobody `drinks coffee`.
 NEGATED_IN_STATEMENT = 1
 NEGATED_IN_SOURCE = 3
-TEN, CENTURY, MOST_DAYS, MONTHS, NOON = 10, 100, 31, 12, 12
+TEN, CENTURY, MOST_DAYS, MONTHS = 10, 100, 31, 12
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One thing that is claimed. `polarity` is -1 when negated, 1 when not, 0 when that is not clear."""
 
     kind: Kind
@@ -54,22 +52,33 @@ def read(text: str, sent: date | None = None) -> list[list[Clause]]:
 
 
 _MONTH = "|".join(sorted(lexicon.MONTHS, key=len, reverse=True))
+# Looking ahead changes nothing: few words stand before a number, and only those can begin a date.
 _TOKEN = re.compile(
     rf"""
-      (?P<iso>\b\d{{4}}-\d{{1,2}}-\d{{1,2}})(?:T[\d:.+Z-]+)?
-    | \b(?P<numeric>\d{{1,2}}[/.-]\d{{1,2}}[/.-](?:\d{{4}}|\d{{2}}))\b
-    | \b(?P<month_first>(?:{_MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?)\b(?![:.,]\d)
-    | \b(?P<day_first>\d{{1,2}}(?:st|nd|rd|th|o)?\s+(?:of\s+|de\s+)?(?:{_MONTH})\b(?:,?\s+(?:del?\s+)?\d{{4}})?)\b
-    | \b(?P<month_year>(?:{_MONTH})\s+(?:del?\s+|of\s+)?\d{{4}})\b
-    | \b(?P<time>\d{{1,2}}:\d{{2}}(?:\s*[ap]\.?m\b)?|\d{{1,2}}\s*[ap]\.?m\b)
-    | (?P<code>\b(?:[a-z]+-?\d+\w*|\d+[a-z]+\d+\w*)(?:-\w+)*)
+      (?=\d)(?:
+          (?P<iso>\b\d{{4}}-\d{{1,2}}-\d{{1,2}})(?:T[\d:.+Z-]+)?
+        | \b(?P<numeric>\d{{1,2}}[/.-]\d{{1,2}}[/.-](?:\d{{4}}|\d{{2}}))\b
+        | \b(?P<day_first>\d{{1,2}}(?:st|nd|rd|th|o)?\s+(?:of\s+|de\s+)?(?:{_MONTH})\b(?:,?\s+(?:del?\s+)?\d{{4}})?)\b
+        | \b(?P<time>\d{{1,2}}:\d{{2}}(?:\s*[ap]\.?m\b)?|\d{{1,2}}\s*[ap]\.?m\b)
+      )
+    | (?=\w++\.?\s++(?:del?\s+|of\s+)?\d)(?:
+          \b(?P<month_first>(?:{_MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?:,?\s+\d{{4}})?)\b(?![:.,]\d)
+        | \b(?P<month_year>(?:{_MONTH})\s+(?:del?\s+|of\s+)?\d{{4}})\b
+      )
+    | (?P<code>\b(?:[a-z]++-?\d+\w*|\d++[a-z]++\d+\w*)(?:-\w+)*)
     | (?P<number>\d+(?:[.,]\d+)*)
     | (?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)?)
     | (?P<pause>[,;:.!?()\n\u2013\u2014])
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:([.,])\d{3})(?:\1\d{3})*")
+_LETTERS = re.compile(r"[a-z]+")
+_TURNS = lexicon.NEGATORS | lexicon.CONTRASTS | lexicon.JOINERS | lexicon.PRONOUNS | lexicon.ONE
+_DAYS = lexicon.LONG_MONTHS.union(lexicon.RELATIVE_DAYS, lexicon.WEEKDAYS)
+_SILENT = lexicon.STOP_WORDS | lexicon.NEGATORS
+_DIRECTIONS = (
+    dict.fromkeys(lexicon.FROM, "of") | dict.fromkeys(lexicon.PLAIN_FROM, "from") | dict.fromkeys(lexicon.TO, "to")
+)
 
 
 class _Reader:
@@ -79,7 +88,7 @@ class _Reader:
         self._text = plain(sentence)
         self._sent = sent
         self._question = "?" in sentence
-        words = set(re.findall(r"[a-z]+", self._text.casefold()))
+        words = frozenset(_LETTERS.findall(self._text.casefold()) if self._question else ())
         self._presumes = bool(words & lexicon.WH_WORDS) and not words & lexicon.MODALS
         self._clause = self._new()
         self._done: list[Clause] = []
@@ -91,19 +100,30 @@ class _Reader:
         for match in _TOKEN.finditer(self._text):
             kind = match.lastgroup or ""
             text = match.group()
-            if kind == "pause":
+            low = text.casefold()
+            if kind == "word":
+                self._word(text, low.replace("\u2019", "'"))
+            elif kind == "pause":
                 self._close(negated=0)
-            elif kind == "word":
-                self._word(text)
             else:
                 self._quantity(kind, match.group(kind))
-            self._before = text.casefold()
+            self._before = low
             self._started = True
         self._close(negated=0)
         return _merged(self._done)
 
-    def _word(self, text: str) -> None:
-        word = text.casefold().replace("\u2019", "'")
+    def _word(self, text: str, word: str) -> None:
+        if word in _TURNS or word.endswith("n't"):
+            self._turn(text, word)
+        if stem(word) in lexicon.ASKING:
+            self._clause.asks = True
+        kind, keys = self._meaning(text, word)
+        if keys:
+            initial = not self._started and text[0].isupper()
+            self._add(kind, text, keys, initial=initial, direction=_DIRECTIONS.get(self._before, ""))
+
+    def _turn(self, text: str, word: str) -> None:
+        """Note what a word does to the words beside it."""
         if word in lexicon.NEGATORS or word.endswith("n't"):
             self._negated = NEGATED_IN_SOURCE if self._sent else NEGATED_IN_STATEMENT
         elif word in lexicon.CONTRASTS:
@@ -112,27 +132,20 @@ class _Reader:
             self._close(negated=-1 if self._negated else 0)
         if word in lexicon.PRONOUNS and not self._clause.claims:
             self._clause.refers_back = True
-        if stem(word) in lexicon.ASKING:
-            self._clause.asks = True
         if self._sent and word in lexicon.ONE:
-            self._clause.claims.append(Claim("number", text, frozenset({("number", Decimal(1))}), 0))
-        kind, keys = self._meaning(text, word)
-        if keys:
-            self._add(
-                Claim(kind, text, keys, initial=not self._started and text[0].isupper(), direction=self._direction())
-            )
+            self._clause.claims.append(Claim("number", text, number_keys(Decimal(1)), 0))
 
     def _meaning(self, text: str, word: str) -> tuple[Kind, frozenset[Key]]:
-        day = self._day(word, capital=text[0].isupper())
+        day = self._day(word, capital=text[0].isupper()) if word in _DAYS else frozenset()
         if day:
             return "date", day
         if word in lexicon.NUMBERS or word in lexicon.SCALES:
             return "number", self._number_word(word)
-        silent = self._sent is None and _reports(text, word)
-        if silent or word in lexicon.STOP_WORDS or word in lexicon.NEGATORS:
+        if word in _SILENT or (self._sent is None and _reports(text, word)):
             return "word", frozenset()
-        named = (text[0].isupper() and self._started) or sum(letter.isupper() for letter in text) > 1
-        return ("name" if named else "word"), self._word_keys(word, named=named)
+        named = (self._started and text[0].isupper()) or _has_capitals(text)
+        keys = name_keys(word) if named and self._sent is None else word_keys(word)
+        return ("name" if named else "word"), keys
 
     def _day(self, word: str, *, capital: bool) -> frozenset[Key]:
         if word in lexicon.RELATIVE_DAYS and self._before != "la":
@@ -143,13 +156,6 @@ class _Reader:
             return self._date(0, lexicon.MONTHS[word], 0)
         return frozenset()
 
-    def _word_keys(self, word: str, *, named: bool) -> frozenset[Key]:
-        bare = word.removesuffix("'s")
-        names: set[Key] = {("name", bare), ("name", bare.removesuffix("s"))}
-        if self._sent is None and named:
-            return frozenset(names)
-        return frozenset({("word", stem(word)), *names})
-
     def _number_word(self, word: str) -> frozenset[Key]:
         value = Decimal(lexicon.SCALES.get(word) or lexicon.NUMBERS[word])
         last = self._clause.claims[-1] if self._clause.claims else None
@@ -157,19 +163,19 @@ class _Reader:
         if adjacent and last is not None and (word in lexicon.SCALES or value < TEN <= _value(last)):
             self._clause.claims.pop()
             value = _value(last) * value if word in lexicon.SCALES else _value(last) + value
-        return frozenset({("number", value.normalize())})
+        return number_keys(value.normalize())
 
     def _quantity(self, kind: str, text: str) -> None:
         if kind == "number":
-            self._add(Claim("number", text, frozenset({("number", _number(text))})))
+            self._add("number", text, number_keys(number_of(text)))
         elif kind == "code":
-            self._add(Claim("name", text, frozenset({("name", text.casefold().replace("-", ""))})))
+            self._add("name", text, frozenset({("name", text.casefold().replace("-", ""))}))
         elif kind == "time":
-            self._add(Claim("date", text, _time(text)))
+            self._add("date", text, time_keys(text))
         elif kind == "numeric":
-            self._add(Claim("date", text, self._numeric_date(text)))
+            self._add("date", text, self._numeric_date(text))
         else:
-            self._add(Claim("date", text, self._written_date(text)))
+            self._add("date", text, self._written_date(text))
 
     def _written_date(self, text: str) -> frozenset[Key]:
         """Read `2026-03-02`, `March 2nd, 2026`, `2 de marzo de 2026`, `March 2026`."""
@@ -197,7 +203,7 @@ class _Reader:
         years = (
             {year} if year else {self._sent.year, self._sent.year + ((month, day) < (self._sent.month, self._sent.day))}
         )
-        keys = frozenset[Key]().union(*(_generalised(one, month, day) for one in years))
+        keys = frozenset[Key]().union(*(date_keys(one, month, day) for one in years))
         return keys | {("number", Decimal(year))} if year else keys
 
     def _weekday(self, weekday: int) -> frozenset[Key]:
@@ -207,7 +213,7 @@ class _Reader:
             return keys
         ahead = (weekday - self._sent.weekday()) % 7
         days = (self._sent + timedelta(days=ahead + weeks) for weeks in (-7, 0))
-        return keys.union(*(_generalised(day.year, day.month, day.day) for day in days))
+        return keys.union(*(date_keys(day.year, day.month, day.day) for day in days))
 
     def _relative_day(self, offset: int) -> frozenset[Key]:
         keys: frozenset[Key] = frozenset({("relative", offset)})
@@ -215,14 +221,9 @@ class _Reader:
             return keys
         return keys | day_keys(self._sent + timedelta(days=offset))
 
-    def _direction(self) -> str:
-        if self._before in lexicon.FROM:
-            return "from" if self._before in lexicon.PLAIN_FROM else "of"
-        return "to" if self._before in lexicon.TO else ""
-
-    def _add(self, claim: Claim) -> None:
+    def _add(self, kind: Kind, text: str, keys: frozenset[Key], *, initial: bool = False, direction: str = "") -> None:
         polarity = 1 if not self._negated else -1 if self._negated > 0 else 0
-        self._clause.claims.append(replace(claim, polarity=polarity))
+        self._clause.claims.append(Claim(kind, text, keys, polarity, initial, direction))
         if self._negated > 0:
             self._negated = self._negated - 1 or -1
 
@@ -240,37 +241,8 @@ def _reports(text: str, word: str) -> bool:
     return word in lexicon.REPORTING_WORDS or (not text[0].isupper() and stem(word) in lexicon.REPORTING)
 
 
-def day_keys(day: date) -> frozenset[Key]:
-    return _generalised(day.year, day.month, day.day) | {("weekday", day.weekday()), ("number", Decimal(day.year))}
-
-
-def _generalised(year: int, month: int, day: int) -> frozenset[Key]:
-    """Give the dates that a date bears out: itself, and itself without its year or its day."""
-    keys: set[Key] = {("date", parts) for parts in product({year, 0}, {month}, {day, 0})}
-    try:
-        return frozenset(keys | {("weekday", date(year, month, day).weekday())})
-    except ValueError:
-        return frozenset(keys)
-
-
-def _time(text: str) -> frozenset[Key]:
-    hour, minute = (int(part) for part in [*re.findall(r"\d+", text), "0"][:2])
-    half = re.search(r"[ap]\.?m", text, re.IGNORECASE)
-    if half:
-        hour = hour % NOON + (NOON if half.group()[0] in "pP" else 0)
-    hours = {hour} if half or hour > NOON else {hour, (hour + NOON) % (2 * NOON)}
-    keys: set[Key] = {("time", one * 60 + minute) for one in hours}
-    if not minute:
-        keys |= {("number", Decimal(hour)), ("number", Decimal(hour % NOON or NOON))}
-    return frozenset(keys)
-
-
-def _number(text: str) -> Decimal:
-    """Read digits as English or Spanish writes them: groups of three are thousands, else the last mark is decimal."""
-    if _THOUSANDS.fullmatch(text):
-        return Decimal(re.sub(r"[.,]", "", text)).normalize()
-    *whole, fraction = re.split(r"[.,]", text)
-    return Decimal(f"{''.join(whole)}.{fraction}" if whole else fraction).normalize()
+def _has_capitals(text: str) -> bool:
+    return not text.islower() and sum(letter.isupper() for letter in text) > 1
 
 
 def _value(claim: Claim) -> Decimal:

@@ -55,9 +55,52 @@ class InvalidInputError(PermanentError):
         self.takes = takes
 
 
+class NotFoundError(PermanentError):
+    """There is no such thing, or not for whoever asks."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"There is no such {what}.")
+
+
+class NotAllowedError(PermanentError):
+    """Whoever asks may see it, and may not do this with it."""
+
+
 class MemoryStoreUnavailableError(TransientError):
     """Mem0 did not answer, or not in a way that tells whether it did what it was asked."""
 
 
+class EndpointFailedError(TransientError):
+    """A webhook's endpoint did not take an event: `status` is what it answered, or None where it did not."""
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.status = status
+
+
+class RecallTooLowError(PermanentError):
+    """Search does not find in a model's vectors what an exact scan of them finds."""
+
+
 class OwnerUnknownError(TransientError):
     """The host's tables do not know this owner, and do not let us add it; they may tomorrow."""
+
+
+class ForgottenError(PermanentError):
+    """The owner, or a message that bears it out, was forgotten after the work began: nothing of it is kept."""
+
+
+class ChangedMeanwhileError(PermanentError):
+    """What stands is not what the caller said would stand: somebody changed it meanwhile."""
+
+
+class SectionsUnavailableError(TransientError):
+    """Redis did not answer, so that what only Redis keeps can be neither read nor written."""
+
+
+class VersionConflictError(ChangedMeanwhileError):
+    """Somebody else has written the value since it was read. `version` is what stands, 0 where nothing does."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"the value has another version by now: {version}")
+        self.version = version

@@ -15,10 +15,13 @@ were written afterwards, 25 of 27 honest ones passed and 1 of 35 false ones, a c
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
 
 from services.domain import lexicon
-from services.domain.claims import Claim, Clause, Key, day_keys, read
+from services.domain.claim_keys import Key, day_keys
+from services.domain.claims import Claim, Clause, read
 from services.domain.messages import ArchivedMessage
 from services.domain.transcripts import line
 from services.domain.words import fold, sentences, stem
@@ -67,8 +70,7 @@ def keep_grounded_sentences(
     return tuple(kept), tuple(dropped)
 
 
-@dataclass(frozen=True, slots=True)
-class _Context:
+class _Context(NamedTuple):
     """A clause of a source: its own keys, and with them those of what it goes on from.
 
     `speaker` names who said it, which is what it is about unless it begins with another name. It is `bare` when it
@@ -84,12 +86,13 @@ class _Context:
 class _Sources:
     def __init__(self, messages: Sequence[ArchivedMessage]) -> None:
         self.contexts: list[_Context] = []
-        self.polarities: defaultdict[Key, set[int]] = defaultdict(set)
-        self.directions: defaultdict[Key, set[str]] = defaultdict(set)
         self.asserted: set[Key] = set()
         self.keys: set[Key] = set()
-        self.lower: set[str] = set()
+        # The polarities and directions that each key was said with.
+        self._said: defaultdict[Key, set[tuple[int, str]]] = defaultdict(set)
+        self._without_capital: set[str] = set()
         self._introduced: defaultdict[str, set[str]] = defaultdict(set)
+        self._speakers: dict[tuple[str, date], frozenset[Key]] = {}
         for message in messages:
             self._introduced[message.speaker].update(_INTRODUCED.findall(message.content))
         texts = [line(message).removeprefix(f"{message.speaker}: ") for message in messages]
@@ -97,6 +100,7 @@ class _Sources:
         for index, message in enumerate(messages):
             reply = texts[index + 1] if index + 1 < len(messages) else ""
             self._add(message, said[index], said[index - 1] if index else [], _first_word(reply))
+        self.lower = {stem(fold(text)) for text in self._without_capital}
 
     def _add(self, message: ArchivedMessage, said: Said, before: Said, answer: str) -> None:
         day, speaker = _day_said(message, said), self._speaker(message)
@@ -107,47 +111,68 @@ class _Sources:
             self.contexts.extend(_lone_quantities(sentence))
             of_speaker = frozenset() if _begins_with_name(sentence[0]) else speaker
             for clause in sentence:
-                self._note(clause, answer if sentence is said[-1] else "")
                 own = _keys(clause.claims)
+                self._note(clause, own, answer if sentence is said[-1] else "")
                 previous = own | (previous if _follows(clause, first=first) else frozenset())
-                bare = not any(key[0] == "word" and key[1] not in lexicon.UNITS for key in own)
-                self.contexts.append(_Context(own | day, previous | day, of_speaker, bare))
+                self.contexts.append(_Context(own | day, previous | day, of_speaker, _is_bare(own)))
                 self.keys |= own
                 first = False
 
     def _speaker(self, message: ArchivedMessage) -> frozenset[Key]:
         """Give the speaker's id, and the name that this speaker took in `I am Ana` or `me llamo Ana`."""
-        names = self._introduced.get(message.speaker, set()) | set(_WORD.findall(message.speaker))
-        return _keys(claim for name in names for claim in _all(read(name, message.sent_at.date())))
+        speaker, day = message.speaker, message.sent_at.date()
+        if (speaker, day) not in self._speakers:
+            names = self._introduced[speaker] | set(_WORD.findall(speaker))
+            self._speakers[speaker, day] = _keys(claim for name in names for claim in _all(read(name, day)))
+        return self._speakers[speaker, day]
 
-    def _note(self, clause: Clause, answer: str) -> None:
+    def _note(self, clause: Clause, keys: frozenset[Key], answer: str) -> None:
         denied = clause.question and answer in lexicon.NO
-        known = not clause.question or clause.presumes or denied or answer in lexicon.YES
+        if not clause.question or clause.presumes or denied or answer in lexicon.YES:
+            self.asserted |= keys
         for claim in clause.claims:
             if claim.text[0].islower():
-                self.lower.add(stem(fold(claim.text)))
+                self._without_capital.add(claim.text)
+            said = (-claim.polarity if denied else claim.polarity, claim.direction)
             for key in claim.keys:
-                self.polarities[key].add(-claim.polarity if denied else claim.polarity)
-                self.directions[key].add(claim.direction)
-                if known:
-                    self.asserted.add(key)
+                self._said[key].add(said)
 
     def bear_out(self, claim: Claim, clause: Clause) -> bool:
         """Say whether the claim stands in the sources: affirmed or denied alike, and near the same words."""
         found = claim.keys & self.keys
         if not found or self._denied(claim, found) or self._turned(claim, found):
             return False
-        return claim.kind == "word" or any(_speaks_of(context, claim, clause) for context in self.contexts)
+        return claim.kind == "word" or self._stands_among(claim, clause)
 
     def _denied(self, claim: Claim, found: frozenset[Key]) -> bool:
-        polarities = set[int]().union(*(self.polarities[key] for key in found if key in self.polarities))
+        polarities = {polarity for key in found for polarity, _ in self._said.get(key, ())}
         return claim.polarity != 0 and polarities == {-claim.polarity}
 
     def _turned(self, claim: Claim, found: frozenset[Key]) -> bool:
-        directions = set[str]().union(*(self.directions[key] for key in found if key in self.directions))
         opposite = {"from": {"to"}, "to": {"from", "of"}}.get(claim.direction)
-        known = directions - {""}
-        return opposite is not None and bool(known) and known <= opposite
+        if opposite is None:
+            return False
+        known = {direction for key in found for _, direction in self._said.get(key, ()) if direction}
+        return bool(known) and known <= opposite
+
+    def _stands_among(self, claim: Claim, clause: Clause) -> bool:
+        """Say whether one clause of the sources holds a name or a quantity with what the statement says of it."""
+        subject = next((one for one in clause.claims if one.kind in {"word", "name"}), None)
+        names = [one.keys for one in clause.claims if one.kind == "name" and one is not subject]
+        named = subject.keys if subject and subject.kind == "name" else None
+        words = [word.keys for word in _beside(claim, clause)]
+        is_name = claim.kind == "name"
+        for own, near, speaker, bare in self.contexts:
+            if any(keys.isdisjoint(near) for keys in names):
+                continue
+            if named is not None and named.isdisjoint(near) and named.isdisjoint(speaker):
+                continue
+            if not is_name and claim.keys.isdisjoint(own):
+                continue
+            held = near if is_name or bare else own
+            if sum(1 for keys in words if not keys.isdisjoint(held)) >= min(NEAR, len(words)):
+                return True
+        return False
 
 
 def _checked(statement: str, sources: _Sources) -> Grounding:
@@ -172,7 +197,7 @@ def _checked(statement: str, sources: _Sources) -> Grounding:
 def _named(claim: Claim, sources: _Sources) -> Claim:
     """A sentence's first word has a capital anyway: it is a name unless the sources write it without one."""
     is_name = claim.kind == "word" and claim.initial and stem(fold(claim.text)) not in sources.lower
-    return replace(claim, kind="name") if is_name else claim
+    return claim._replace(kind="name") if is_name else claim
 
 
 def _asserted(claims: Sequence[Claim], sources: _Sources) -> bool:
@@ -180,20 +205,6 @@ def _asserted(claims: Sequence[Claim], sources: _Sources) -> bool:
     if any(claim.kind != "word" for claim in said):
         return len(said) >= ASSERTED_SHARE * len(claims)
     return len(said) > ASSERTED_SHARE * len(claims)
-
-
-def _speaks_of(context: _Context, claim: Claim, clause: Clause) -> bool:
-    """Say whether a clause of the sources holds a name or a quantity together with what the statement says of it."""
-    subject = next((one for one in clause.claims if one.kind in {"word", "name"}), None)
-    for one in clause.claims:
-        speaker = context.speaker if one is subject else frozenset[Key]()
-        if one.kind == "name" and not one.keys & (context.near | speaker):
-            return False
-    if claim.kind != "name" and not claim.keys & context.own:
-        return False
-    words = _beside(claim, clause)
-    held = context.near if claim.kind == "name" or context.bare else context.own
-    return sum(1 for word in words if word.keys & held) >= min(NEAR, len(words))
 
 
 def _beside(claim: Claim, clause: Clause) -> list[Claim]:
@@ -209,11 +220,11 @@ def _beside(claim: Claim, clause: Clause) -> list[Claim]:
 def _lone_quantities(sentence: Sequence[Clause]) -> Iterator[_Context]:
     """Give a context to each kind of quantity of which a sentence has one: it speaks of the whole sentence."""
     claims = [claim for clause in sentence for claim in clause.claims]
-    words = _keys(claim for claim in claims if claim.kind in {"word", "name"})
     for kind in ("number", "date"):
         found = [claim for claim in claims if claim.kind == kind]
         if len(found) == 1:
-            yield _Context(words | found[0].keys, words | found[0].keys, frozenset(), bare=False)
+            keys = _keys(claim for claim in claims if claim is found[0] or claim.kind in {"word", "name"})
+            yield _Context(keys, keys, frozenset(), bare=False)
 
 
 def _answered(said: Said, before: Said) -> frozenset[Key]:
@@ -241,7 +252,11 @@ def _all(said: Said) -> Iterator[Claim]:
 
 
 def _keys(claims: Iterable[Claim]) -> frozenset[Key]:
-    return frozenset(key for claim in claims for key in claim.keys)
+    return frozenset[Key]().union(*(claim.keys for claim in claims))
+
+
+def _is_bare(keys: frozenset[Key]) -> bool:
+    return not any(key[0] == "word" and key[1] not in lexicon.UNITS for key in keys)
 
 
 def _is_unit(claim: Claim) -> bool:
@@ -250,8 +265,9 @@ def _is_unit(claim: Claim) -> bool:
 
 def _day_said(message: ArchivedMessage, said: Said) -> frozenset[Key]:
     """Give the day on which it was said, unless the message speaks of another day."""
-    spoken = {key[0] for key in _keys(_all(said))}
-    return frozenset() if spoken & {"date", "weekday"} else day_keys(message.sent_at.date())
+    dates = (claim for claim in _all(said) if claim.kind == "date")
+    spoken = any(key[0] in {"date", "weekday"} for claim in dates for key in claim.keys)
+    return frozenset() if spoken else day_keys(message.sent_at.date())
 
 
 def _first_word(text: str) -> str:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from services.domain.errors import InvalidInputError
-from services.domain.ids import NAMESPACE
+from services.domain.ids import derived_id
 from services.domain.memories import KINDS, MAX_CONTENT, Change, Kind, NewMemory, check_slug
 
 _NUL_IN_JSON = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
@@ -65,7 +65,7 @@ def assertion_of(brain: UUID, memory: NewMemory) -> Assertion:
     if memory.content is not None and memory.metadata:
         told += f"\nwith\n{_written(memory.metadata)}"
     return Assertion(
-        uuid5(NAMESPACE, f"version\n{brain}\n{at.isoformat()}\n{memory.kind}\n{told}"),
+        derived_id(f"version\n{brain}\n{at.isoformat()}\n{memory.kind}\n{told}"),
         at,
         None if memory.content is None else digest(hashlib.sha256(memory.content.encode()).digest(), memory.metadata),
         memory.kind,

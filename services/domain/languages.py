@@ -5,7 +5,6 @@ them in part, so that `de` or `la` alone decide nothing.
 """
 
 import re
-from collections import Counter
 from typing import Literal
 
 Language = Literal["english", "spanish", "portuguese", "french", "german", "italian", "simple"]
@@ -81,7 +80,10 @@ MOST = 2_000  # characters read
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
 _LATIN_END = 0x250
-_SHARED_BY = Counter(word for words in FUNCTION_WORDS.values() for word in words)
+_LANGUAGES_OF: dict[str, tuple[Language, ...]] = {
+    word: tuple(language for language, words in FUNCTION_WORDS.items() if word in words)
+    for word in frozenset[str]().union(*FUNCTION_WORDS.values())
+}
 
 
 def language_of(text: str, default: Language = "simple") -> Language:
@@ -93,21 +95,26 @@ def language_of(text: str, default: Language = "simple") -> Language:
     words = _WORD.findall(sample)
     if not words:
         return default
-    foreign = sum(1 for word in words if ord(word[0]) >= _LATIN_END)
-    if foreign * 2 > len(words):
+    if not sample.isascii() and 2 * sum(1 for word in words if ord(word[0]) >= _LATIN_END) > len(words):
         return "simple"
     scores = _scores(sample, words)
-    best, second = sorted(scores, key=lambda language: -scores[language])[:2]
-    enough = max(ENOUGH, SHARE * len(words))
-    return best if scores[best] >= enough and scores[best] - scores[second] >= LEAD else default
+    best = max(scores, key=scores.__getitem__)
+    *_, second, most = sorted(scores.values())
+    return best if most >= max(ENOUGH, SHARE * len(words)) and most - second >= LEAD else default
 
 
 def _scores(sample: str, words: list[str]) -> dict[Language, float]:
-    counts = Counter(words)
-    scores: dict[Language, float] = {
-        language: sum(count / _SHARED_BY[word] for word, count in counts.items() if word in known)
-        for language, known in FUNCTION_WORDS.items()
-    }
+    scores: dict[Language, float] = dict.fromkeys(FUNCTION_WORDS, 0.0)
+    counts: dict[str, int] = {}
+    for word in words:
+        if word in _LANGUAGES_OF:
+            counts[word] = counts.get(word, 0) + 1
+    for word, count in counts.items():
+        languages = _LANGUAGES_OF[word]
+        for language in languages:
+            scores[language] += count / len(languages)
+    if sample.isascii():
+        return scores
     for language, letters in LETTERS.items():
         scores[language] += LETTER_WEIGHT * sum(1 for letter in letters if letter in sample)
     return scores

@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from services.domain.errors import InvalidInputError
-from services.domain.ids import NAMESPACE
+from services.domain.ids import derived_id
 
 OwnerType = Literal["user", "company"]
 Kind = Literal["episodic", "semantic", "procedural"]
@@ -42,7 +42,8 @@ class NewMemory:
     """A memory as somebody asserts it. Without `content` it says that what the slug named is no longer true.
 
     `asserted_at` is when it was said, not when we learned it: it decides which of two is newer. `sources` are the uids
-    of the messages that bear it out.
+    of the messages that bear it out. With `stands` it is saved only where this version stands, or nothing, or anything.
+    `epoch` is the newest one when that was read which it says: it is dropped where its owner was forgotten after it.
     """
 
     slug: str
@@ -55,6 +56,8 @@ class NewMemory:
     prompt_version: str | None = None
     model: str | None = None
     run_id: str | None = None
+    stands: UUID | Literal["nothing", "anything"] | None = None
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,12 @@ def owner_of(kind: OwnerType, given: str | UUID) -> Owner:
     try:
         return Owner(kind, UUID(given))
     except ValueError:
-        return Owner(kind, uuid5(NAMESPACE, f"{kind}\n{given}"), given)
+        return Owner(kind, derived_id(f"{kind}\n{given}"), given)
 
 
 def brain_id(owner: Owner, slug: str) -> UUID:
     """Name a memory's brain record: the same slug of the same owner always gets the same."""
-    return uuid5(NAMESPACE, f"memory\n{owner.type}\n{owner.id}\n{slug}")
+    return derived_id(f"memory\n{owner.type}\n{owner.id}\n{slug}")
 
 
 def check_slug(slug: str) -> str:

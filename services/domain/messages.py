@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+_CANONICAL = json.JSONEncoder(sort_keys=True)
+
 
 @dataclass(frozen=True, slots=True)
 class ArchivedMessage:
@@ -29,7 +31,10 @@ class ArchivedMessage:
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message that is about to be archived. Its sequence number is given out by the archive."""
+    """A message that is about to be archived. Its sequence number is given out by the archive.
+
+    `forgotten_company` is the one that it named when it came: it still tells a repeated message.
+    """
 
     id: str
     role: str
@@ -40,14 +45,16 @@ class NewMessage:
     tool_calls: tuple[dict[str, Any], ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     remember: bool = True
+    forgotten_company: str | None = None
 
     def fingerprint(self) -> bytes:
         """Tell a repeated message from another one that came under the same id.
 
         `sent_at` is left out: a producer that repeats a message may stamp it anew.
         """
-        said = [self.role, self.content, self.user_id, self.company_id, list(self.tool_calls), self.remember]
-        return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=True).encode()).digest()
+        company = self.company_id or self.forgotten_company
+        said = [self.role, self.content, self.user_id, company, list(self.tool_calls), self.remember]
+        return hashlib.sha256(_CANONICAL.encode(said).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,13 @@ first: one list of endings serves both, longest first, and never leaves fewer th
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _SENTENCE_END = re.compile(r"(?<=[.!?\u2026])[\"')\u201d]*\s+|\n+")
 _ACCENTS = re.compile(r"[\u0300-\u036f]")
 _LEAST = 3
+# Grounding asks for the same words again and again: for a summary, for the rolling one, for each memory.
+_STEMS_KEPT = 16_384
 _VOWELS = "aeiou"
 
 
@@ -82,6 +85,8 @@ IRREGULAR = {
 
 def plain(text: str) -> str:
     """Take accents away."""
+    if text.isascii():
+        return text
     return _ACCENTS.sub("", unicodedata.normalize("NFKD", text))
 
 
@@ -90,6 +95,7 @@ def fold(text: str) -> str:
     return plain(text).casefold()
 
 
+@lru_cache(maxsize=_STEMS_KEPT)
 def stem(word: str) -> str:
     """Give what the forms of one folded word have in common: `moves`, `moved` and `moving` are `mov`."""
     word = _vowel_change(IRREGULAR.get(word, word).removesuffix("'s"))
@@ -110,7 +116,7 @@ def _vowel_change(word: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """Split a text where a sentence or a line ends; the dot in `1.200` ends none."""
-    return [part.strip() for part in _SENTENCE_END.split(text) if part.strip()]
+    return [sentence for part in _SENTENCE_END.split(text) if (sentence := part.strip())]
 
 
 def whole_sentences(text: str) -> str:

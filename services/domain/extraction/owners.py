@@ -46,10 +46,13 @@ def choose_owner(rights: Rights, person: Owner, said: str) -> Owner:
 def persons(messages: Sequence[ArchivedMessage]) -> list[Owner | None]:
     """Give for each message the person whose turn it is in: who spoke, or who is answered; None where unknown."""
     found: list[Owner | None] = []
+    known: dict[str, Owner] = {}
     asking: str | None = None
     for message in messages:
         if message.role == "user":
             asking = message.user_id
         whose = asking or message.user_id if message.role != "user" else message.user_id
-        found.append(owner_of("user", whose) if whose else None)
+        if whose and whose not in known:
+            known[whose] = owner_of("user", whose)
+        found.append(known[whose] if whose else None)
     return found

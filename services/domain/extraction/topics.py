@@ -21,7 +21,10 @@ _GENERIC = word_set(
     llama llamo llaman called named user users usuario usuaria person speaker
     """
 )
-_STEMS = frozenset(stem(word) for word in _GENERIC)
+_SAY_NOTHING = (lexicon.STOP_WORDS | lexicon.NEGATORS | lexicon.REPORTING_WORDS | lexicon.LONG_MONTHS).union(
+    lexicon.WEEKDAYS, lexicon.RELATIVE_DAYS, lexicon.NUMBERS, lexicon.SCALES
+)
+_STEMS_THAT_SAY_NOTHING = frozenset(stem(word) for word in _GENERIC) | lexicon.UNITS
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 
 
@@ -53,16 +56,4 @@ def _words(text: str) -> Iterator[str]:
 
 
 def _says_nothing(word: str) -> bool:
-    return (
-        word in lexicon.STOP_WORDS
-        or word in lexicon.NEGATORS
-        or word in lexicon.REPORTING_WORDS
-        or word in lexicon.WEEKDAYS
-        or word in lexicon.LONG_MONTHS
-        or word in lexicon.RELATIVE_DAYS
-        or word in lexicon.NUMBERS
-        or word in lexicon.SCALES
-        or "'" in word
-        or stem(word) in _STEMS
-        or stem(word) in lexicon.UNITS
-    )
+    return word in _SAY_NOTHING or "'" in word or stem(word) in _STEMS_THAT_SAY_NOTHING

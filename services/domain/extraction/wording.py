@@ -56,6 +56,8 @@ class Phrases:
 def comparable(text: str) -> str:
     """Fold a text and write its contractions out."""
     plain = " ".join(fold(text).replace("\u2019", "'").split())
+    if "'" not in plain and "cannot" not in plain:
+        return plain
     for pattern, whole in _CONTRACTIONS:
         plain = pattern.sub(whole, plain)
     return plain
