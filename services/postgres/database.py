@@ -6,19 +6,25 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
+import asyncpg
+from asyncpg.exceptions import InternalClientError
 from sqlalchemy import text
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from services.domain.errors import TransientError
 from services.domain.memories import Owner
+from services.postgres.server_url import connect_args, driver_url
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 # Whatever the server's own default: a commit that a killed Postgres forgets would lose what Redis has given up, and
 # to compile a search takes longer than to run it.
 SESSION = {"application_name": "afterturn", "synchronous_commit": "on", "jit": "off"}
+
+# Raised as they are while SQLAlchemy prepares a new connection, which the server may end meanwhile.
+_DRIVERS = (asyncpg.PostgresError, asyncpg.InterfaceError, InternalClientError)
 
 # The first statement of every transaction, in one round trip. It ends with the transaction, so that a pool cannot hand
 # one caller's rights to the next.
@@ -55,10 +61,6 @@ def role_settings(tenant: Tenant | None) -> dict[str, str]:
     }
 
 
-def driver_url(database_url: str) -> URL:
-    return make_url(database_url).set(drivername="postgresql+asyncpg")
-
-
 class Database:
     """A pool of connections. Every session is one short transaction; none is held across a model call."""
 
@@ -73,9 +75,11 @@ class Database:
             driver_url(database_url),
             pool_size=pool_size,
             max_overflow=0,
-            pool_pre_ping=True,
+            # Few connections are used often, each with its prepared statements; the others rest.
+            pool_use_lifo=True,
             hide_parameters=True,
             connect_args={
+                **connect_args(database_url),
                 "timeout": CONNECT_SECONDS,
                 "command_timeout": STATEMENT_SECONDS,
                 "server_settings": SESSION,
@@ -94,15 +98,31 @@ class Database:
         write here is idempotent. A broken constraint passes through, for it is a fault of ours.
         """
         try:
-            async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-                await session.execute(ASSUME, role_settings(tenant))
+            async with AsyncSession(self._engine, expire_on_commit=False) as session:
+                await session.run_sync(begin, tenant)
                 yield session
+                await session.commit()
         except IntegrityError:
             raise
         except DBAPIError as error:
             raise TransientError(f"Postgres: {_cause(error)}") from None
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, *_DRIVERS, OSError, TimeoutError) as error:
             raise TransientError(f"Postgres: {type(error).__name__}") from None
+
+
+def begin(session: Session, tenant: Tenant | None) -> None:
+    """Assume the role; what this tells of a pooled connection that is gone, a ping needs three round trips for.
+
+    All others as old are given up with it, so that the second try has a new one.
+    """
+    settings = role_settings(tenant)
+    try:
+        session.execute(ASSUME, settings)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        session.rollback()
+        session.execute(ASSUME, settings)
 
 
 def _cause(error: DBAPIError) -> str:

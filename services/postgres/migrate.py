@@ -8,10 +8,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from services.postgres.database import CONNECT_SECONDS, driver_url
+from services.postgres.database import CONNECT_SECONDS
+from services.postgres.server_url import connect_args, driver_url
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # One upgrade at a time, whoever starts it.
@@ -32,9 +33,7 @@ async def downgrade(database_url: str, revision: str) -> None:
 
 async def is_current(database_url: str) -> bool:
     """Tell whether every migration has run."""
-    engine = create_async_engine(
-        driver_url(database_url), poolclass=NullPool, hide_parameters=True, connect_args={"timeout": CONNECT_SECONDS}
-    )
+    engine = _engine(database_url)
     try:
         async with engine.connect() as connection:
             have = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
@@ -44,15 +43,18 @@ async def is_current(database_url: str) -> bool:
 
 
 async def _migrate(database_url: str, move: Callable[[Config, str], None], revision: str) -> None:
-    engine = create_async_engine(
-        driver_url(database_url), poolclass=NullPool, hide_parameters=True, connect_args={"timeout": CONNECT_SECONDS}
-    )
+    engine = _engine(database_url)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_run, move, revision)
             await connection.commit()
     finally:
         await engine.dispose()
+
+
+def _engine(database_url: str) -> AsyncEngine:
+    options = {**connect_args(database_url), "timeout": CONNECT_SECONDS}
+    return create_async_engine(driver_url(database_url), poolclass=NullPool, hide_parameters=True, connect_args=options)
 
 
 def _config() -> Config:

@@ -1,6 +1,6 @@
 from alembic import context
 
-from services.postgres.tables import Base
+from services.postgres.tables.base import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
