@@ -5,12 +5,12 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from services.http.body_limit import BodyLimit
+from services.http.contained import Contained
+from services.http.request_ids import RequestIds
 from services.llm_proxy import errors
-from services.llm_proxy.body_limit import BodyLimit
-from services.llm_proxy.contained import Contained
 from services.llm_proxy.credentials import ApiKey
 from services.llm_proxy.probes import probes
-from services.llm_proxy.request_ids import RequestIds
 from services.llm_proxy.routes import routes
 from services.llm_proxy.upstream_plan import plan_upstreams
 from services.llm_proxy.wiring import open_proxy

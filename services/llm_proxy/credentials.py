@@ -1,14 +1,14 @@
 """Who may use the proxy: anybody who reaches it, or whoever has the API key."""
 
 import hmac
-from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.domain.errors import InvalidInputError
+from services.http.json_response import AsciiJSONResponse
+from services.http.loopback import is_loopback
 from services.llm_proxy.errors import wrong_key
-from services.llm_proxy.json_response import AsciiJSONResponse
 from services.settings import ProxySettings
 
 # What an orchestrator asks, which has no key.
@@ -18,7 +18,7 @@ _POLICY_VIOLATION = 1008
 
 def check_binding(settings: ProxySettings) -> None:
     """Raise `InvalidInputError` where the proxy would be open to others than this machine's own programs."""
-    if settings.llm_proxy_api_key is None and not _is_loopback(settings.llm_proxy_host):
+    if settings.llm_proxy_api_key is None and not is_loopback(settings.llm_proxy_host):
         raise InvalidInputError(
             "LLM_PROXY_API_KEY", f"a key, for LLM_PROXY_HOST={settings.llm_proxy_host} can be reached from outside"
         )
@@ -46,10 +46,3 @@ class ApiKey:
         scheme, _, given = Headers(scope=scope).get("Authorization", "").partition(" ")
         # Compared in constant time: how long it takes must not tell how much of a guess was right.
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), self._key)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

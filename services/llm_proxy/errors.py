@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from services.domain.errors import AfterturnError
-from services.llm_proxy.json_response import AsciiJSONResponse
+from services.http.json_response import AsciiJSONResponse
 
 logger = logging.getLogger(__name__)
 

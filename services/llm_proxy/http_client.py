@@ -1,6 +1,6 @@
-from ipaddress import ip_address
-
 import httpx
+
+from services.http.loopback import is_loopback
 
 CONNECT_SECONDS = 5.0
 CONNECTIONS = 256
@@ -22,7 +22,7 @@ def http_client(url: str, *, api_key: str | None = None, connections: int = CONN
         limits=httpx.Limits(
             max_connections=connections, max_keepalive_connections=CONNECTIONS // 8, keepalive_expiry=_IDLE_SECONDS
         ),
-        trust_env=base.scheme == "https" and not _is_loopback(base.host),
+        trust_env=base.scheme == "https" and not is_loopback(base.host),
         # Reads SSL_CERT_FILE and SSL_CERT_DIR whatever `trust_env` says. Loading the certificates takes a while, and
         # plain HTTP, which follows no redirect, never looks at them.
         verify=httpx.create_ssl_context() if base.scheme == "https" else False,
@@ -32,10 +32,3 @@ def http_client(url: str, *, api_key: str | None = None, connections: int = CONN
 def openai_base(url: str) -> str:
     """Where a server's OpenAI routes are: its URL, with `/v1` unless it has a path of its own."""
     return url if httpx.URL(url).path.strip("/") else f"{url.rstrip('/')}/v1"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

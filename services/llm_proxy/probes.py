@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import State
 
-from services.llm_proxy.json_response import AsciiJSONResponse
+from services.http.json_response import AsciiJSONResponse
 
 probes = APIRouter()
 

@@ -3,10 +3,11 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from services.http.json_response import AsciiJSONResponse
 from services.llm_proxy.answering import EventStream, unless_gone
 from services.llm_proxy.caller import Caller
+from services.llm_proxy.fast_json import NumbersResponse
 from services.llm_proxy.gateway import Gateway
-from services.llm_proxy.json_response import AsciiJSONResponse
 from services.llm_proxy.routing import Router
 from services.llm_proxy.websocket import converse
 from services.llm_proxy.wire import ChatRequest, EmbeddingRequest, ModelCard, ModelList
@@ -15,15 +16,16 @@ routes = APIRouter()
 routes.add_api_websocket_route("/v1/chat/completions", converse)
 
 
-def _router(request: Request) -> Router:
+# Coroutines, for FastAPI takes plain functions to a thread, however little they do.
+async def _router(request: Request) -> Router:
     return cast("Router", request.state.router)
 
 
-def _gateway(request: Request) -> Gateway:
+async def _gateway(request: Request) -> Gateway:
     return cast("Gateway", request.state.gateway)
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     return Caller.of(request.headers, request.state.request_id)
 
 
@@ -48,7 +50,7 @@ async def _first(events: AsyncGenerator[bytes, None]) -> bytes:
 
 @routes.post("/v1/embeddings", response_model=None)
 async def embed(body: EmbeddingRequest, request: Request, gateway: GatewayParam, caller: CallerParam) -> Response:
-    return AsciiJSONResponse(await unless_gone(request, gateway.embed(body, caller)))
+    return NumbersResponse(await unless_gone(request, gateway.embed(body, caller)))
 
 
 @routes.get("/v1/models")

@@ -15,10 +15,10 @@ from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 from starlette.types import Message
 
+from services.http.json_response import AsciiJSONResponse
 from services.llm_proxy.caller import Caller
 from services.llm_proxy.errors import ProxyError, bad_request, internal, not_json
 from services.llm_proxy.gateway import Gateway
-from services.llm_proxy.json_response import AsciiJSONResponse
 from services.llm_proxy.sse import DONE, data_of
 from services.llm_proxy.wire import ChatRequest
 

@@ -54,9 +54,12 @@ def _start(gguf: Path | None, api_key: str) -> xllamacpp.Server:
     if gguf is None:
         _check_hash(path)
     try:
-        return xllamacpp.Server(_params(path, served_as(gguf), api_key))
+        server = xllamacpp.Server(_params(path, served_as(gguf), api_key))
     except RuntimeError:
         raise InvalidInputError("EMBEDDED_GGUF", "a GGUF file of a language model") from None
+    # Its loop answers, so it runs: a server that is stopped before its loop has begun never ends.
+    server.handle_metrics()
+    return server
 
 
 def served_as(gguf: Path | None) -> str:
@@ -101,5 +104,6 @@ def _params(path: Path, name: str, api_key: str) -> xllamacpp.CommonParams:
     # Other users of this machine reach the port too.
     params.api_keys = [api_key]
     params.ui = params.endpoint_slots = False
+    params.endpoint_metrics = True
     params.verbosity = _ERRORS_ONLY
     return params

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 from pydantic import ValidationError
 
-from services.llm_proxy import errors, request_ids
+from services.http import request_ids
+from services.llm_proxy import errors
+from services.llm_proxy.fast_json import parse_json
 from services.llm_proxy.sse import DONE, EventTooLongError, event, event_data
 from services.llm_proxy.wire import (
     ChatRequest,
@@ -143,7 +145,7 @@ class OpenAIUpstream:
 
     def _parsed(self, data: bytes) -> dict[str, Any]:
         try:
-            parsed = json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+            parsed = parse_json(data)
         except (ValueError, RecursionError):
             parsed = None
         if not isinstance(parsed, dict):
@@ -171,11 +173,6 @@ def _headers() -> dict[str, str]:
 def _encoded(payload: dict[str, Any]) -> bytes:
     # ASCII escapes carry even a lone surrogate, which is the upstream's to judge.
     return json.dumps(payload).encode("ascii")
-
-
-def _refuse_constant(name: str) -> None:
-    """Python would read NaN and Infinity, which are no JSON and could not be passed on."""
-    raise ValueError(name)
 
 
 def _has_message(choice: object) -> bool:
