@@ -2,8 +2,10 @@
 
 import os
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -50,6 +52,24 @@ class ImportFolder:
         if len(parts) == 2 and parts[0] == COPIES:  # noqa: PLR2004  the folder and the name
             with suppress(FileNotFoundError):
                 (self._folder / COPIES / parts[1]).unlink()
+
+    def remove_old_copies(self, *, older_than: timedelta, besides: Collection[str]) -> int:
+        """Remove copies that no import removed, but for those of the imports `besides`; answer how many."""
+        before, removed = time.time() - older_than.total_seconds(), 0
+        for copy in (self._folder / COPIES).glob("*"):
+            with suppress(FileNotFoundError):
+                is_old = copy.lstat().st_mtime < before and not copy.is_dir()
+                if is_old and copy.stem not in besides:
+                    copy.unlink()
+                    removed += 1
+        return removed
+
+    def old_copies(self, *, seconds: float) -> list[str]:
+        """Name what commands copied into the folder so long ago."""
+        before = time.time() - seconds
+        copies = self._folder / COPIES
+        found = copies.iterdir() if copies.is_dir() else ()
+        return [f"{COPIES}/{file.name}" for file in found if file.is_file() and file.stat().st_mtime < before]
 
     def name_of(self, file: Path) -> str | None:
         """Give the name by which a worker knows this file; None where it lies elsewhere."""

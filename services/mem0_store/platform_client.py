@@ -1,7 +1,7 @@
 """Asks the hosted Mem0 through its own client, on the loop that opened it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,6 +100,11 @@ class PlatformClient:
             if not answer.get("next") or not items:
                 return list(found.values())
             page += 1
+
+    async def entities(self) -> Sequence[str]:
+        """Name the people of whom Mem0 has memories, as `add` was told them."""
+        found = _part(await self._ask("users"), "results", list)
+        return [_part(each, "name", str) for each in found if each.get("type") == "user"]
 
     async def _page(self, filters: Mapping[str, Any], page: int, size: int) -> Any:  # noqa: ANN401
         return await self._ask("get_all", filters=dict(filters), page=page, page_size=size)

@@ -9,7 +9,7 @@ from uuid import UUID
 from services.domain.memories import Owner, OwnerType, brain_id
 from services.mem0_store.platform_agreement import Wanted
 from services.mem0_store.platform_client import Item
-from services.postgres.mem0_links import Link
+from services.postgres.memories.mem0_links import Link
 
 DriftKind = Literal["missing_in_mem0", "missing_in_brain", "texts_differ", "duplicates"]
 
@@ -71,14 +71,19 @@ def named_brain(owner: Owner, item: Item) -> tuple[str, UUID] | None:
     return (slug, brain) if Wanted(owner, slug, "").marks(item) else None
 
 
-def is_foreign(item: Item) -> bool:
-    """Whether no owner of ours can have written it."""
-    scope = item.metadata.get("scope")
+def named_memory(item: Item) -> tuple[Owner, str] | None:
+    """Give owner and slug of a memory that we wrote; None for a foreign one."""
     try:
         owner_id = UUID(str(item.metadata.get("owner_id")))
     except ValueError:
-        return True
-    return not any(named_brain(Owner(kind, owner_id), item) for kind in _TYPES if kind == scope)
+        return None
+    owners = [Owner(kind, owner_id) for kind in _TYPES if kind == item.metadata.get("scope")]
+    return next(((owner, named[0]) for owner in owners if (named := named_brain(owner, item))), None)
+
+
+def is_foreign(item: Item) -> bool:
+    """Whether no owner of ours can have written it."""
+    return named_memory(item) is None
 
 
 def _is_old(item: Item, before: datetime) -> bool:

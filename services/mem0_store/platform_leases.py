@@ -12,9 +12,9 @@ from weakref import WeakValueDictionary
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.domain.errors import AfterturnError, TransientError
-from services.postgres import intents
 from services.postgres.database import Database
-from services.postgres.intents import Lease
+from services.postgres.memories import intents
+from services.postgres.memories.intents import Lease
 
 _FIRST_LOOK = 0.05
 _SELDOM = 1.0

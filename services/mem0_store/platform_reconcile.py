@@ -12,18 +12,19 @@ from uuid import UUID, uuid4
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.domain.errors import AfterturnError, TransientError
-from services.domain.memories import Owner
+from services.domain.memories import Owner, brain_id
 from services.mem0_store.platform_agreement import Wanted, filters, marks
 from services.mem0_store.platform_client import Item, PlatformClient
-from services.mem0_store.platform_drift import Drift, DriftKind, drifts, is_foreign
+from services.mem0_store.platform_drift import Drift, DriftKind, drifts, is_foreign, named_memory
 from services.mem0_store.platform_writing import Begun, Writing
 from services.mem0_store.port import ReconcilePage
-from services.postgres import intents
 from services.postgres.database import Database
-from services.postgres.intents import Intent
-from services.postgres.mem0_links import Link, entity_of, link, links, owners_after
+from services.postgres.memories import intents
+from services.postgres.memories.intents import Intent
+from services.postgres.memories.mem0_links import Link, entity_of, link, linked_to, links, owners_after
 
 _OWNERS_AT_ONCE = 8
+_ANY_TIME = datetime.max.replace(tzinfo=UTC)
 _COUNTS = ("checked", "missing_in_mem0", "missing_in_brain", "texts_differ", "duplicates", "foreign", "repaired")
 Redrive = Callable[[Owner, dict[str, Any]], Awaitable[None]]
 
@@ -64,6 +65,37 @@ class Reconciliation:
             total = reduce(_sum, pages, total)
             done += len(batch)
         return replace(total, next_after=_cursor(owners[done - 1]) if done < len(owners) else None)
+
+    async def settle(self, owner: Owner, slug: str) -> None:
+        """Make Mem0 hold what the brain says of one memory, without waiting for the grace time."""
+        async with self._database.transaction() as session:
+            entity = await entity_of(session, owner)
+        await self._settle(owner, slug, [entity] if entity else [])
+
+    async def one(self, memory_id: str) -> bool:
+        """Look at one memory in Mem0 and its record, without waiting for the grace time; tell whether they were mended.
+
+        Raises `TransientError` while somebody is at work on it.
+        """
+        item = await self._client.get(memory_id)
+        async with self._database.transaction() as session:
+            named = await linked_to(session, memory_id)
+        named = named or (named_memory(item) if item else None)
+        if named is None:
+            return False
+        owner, slug = named
+        brain = await self._read(owner)
+        linked = [replace(each, is_settled=True) for each in brain.links if each.slug == slug]
+        if brain_id(owner, slug) in brain.in_flight:
+            raise TransientError("somebody is at work on it")
+        items = {item.id: item} if item else {}
+        await self._add_those_not_listed(linked, items)
+        found = drifts(owner, brain.entity_id, linked, items, in_flight=(), before=_ANY_TIME)
+        if not any(each.slug == slug for each in found):
+            return False
+        former = {item.entity_id or str(owner.id)} if item else set()
+        await self._settle(owner, slug, {brain.entity_id} if brain.entity_id else former)
+        return True
 
     async def _compare(self, owner: Owner, *, repair: bool) -> ReconcilePage:
         before = datetime.now(UTC) - timedelta(seconds=self._grace_seconds)

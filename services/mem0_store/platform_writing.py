@@ -16,7 +16,7 @@ from services.mem0_store.platform_client import PlatformClient
 from services.mem0_store.platform_errors import OutcomeUnknownError
 from services.mem0_store.platform_leases import HeldLease, Take, Turns
 from services.postgres.database import Database
-from services.postgres.intents import Lease
+from services.postgres.memories.intents import Lease
 
 # In calls to Mem0 at their slowest: a writer stops before its lease ends, and the next one waits until it must have.
 _WORK = 4

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from services.domain.errors import InvalidInputError
 from services.domain.memories import Owner
-from services.mem0_store.model_tables import ModelTables, memories_of
+from services.mem0_store.model_tables import ModelTables, WrittenModels, memories_of
 from services.mem0_store.payloads import Remembered, is_ours
 from services.mem0_store.port import ReconcilePage
-from services.mem0_store.saving import Vectors, VectorsNeeded, drop_intent, put
-from services.postgres.memory_writing import lock
-from services.postgres.tables import CompanyBrainRow, Mem0IntentRow, MemoryVersionRow, UserBrainRow
+from services.mem0_store.saving import Vectors, VectorsNeeded, drop_intent, fitting, is_lacking, put
+from services.postgres.memories.writing import lock
+from services.postgres.tables.memories import CompanyBrainRow, Mem0IntentRow, MemoryVersionRow, UserBrainRow
 
 Finding = Literal["agrees", "missing_in_mem0", "missing_in_brain", "texts_differ", "duplicates", "foreign"]
 _BRAINS = (UserBrainRow, CompanyBrainRow)
@@ -74,9 +74,9 @@ def page_of(pairs: Sequence[Pair], *, limit: int, repaired: int) -> ReconcilePag
     )
 
 
-def read_page(session: Session, *, model: str, after: str | None, limit: int) -> list[Pair]:
+def read_page(session: Session, *, after: str | None, limit: int) -> list[Pair]:
     """Read the next ids of either table, or of a deletion that is left to do, in one snapshot."""
-    memories = memories_of(ModelTables.find(session, model))
+    memories = memories_of(ModelTables.current(session))
     start = _start(after)
     sources: list[tuple[ColumnElement[UUID], tuple[ColumnElement[bool], ...]]] = [
         (UserBrainRow.id.expression, ()),
@@ -97,15 +97,18 @@ def _start(after: str | None) -> UUID:
         raise InvalidInputError("after", "the cursor of a page before") from None
 
 
-def mend(session: Session, id_: UUID, *, model: str, vectors: Vectors) -> bool | VectorsNeeded:
+def mend(session: Session, id_: UUID, *, vectors: Vectors) -> bool | VectorsNeeded:
     """Look again, under the memory's lock, and make Mem0 hold what the brain says; tell whether it did not."""
+    models = WrittenModels.find(session)
     lock(session, id_)
-    tables = ModelTables.find(session, model)
-    pair = _read(session, id_, tables)
-    if pair.text is not None and (tables is None or pair.text not in vectors):
-        return VectorsNeeded((pair.text,), tables.dimensions if tables else None)
-    if tables and pair.is_drift:
-        put(tables, id_, pair.wanted, pair.held, vectors)
+    pair = _read(session, id_, models.tables)
+    texts = [pair.text] if pair.text is not None else []
+    if is_lacking(texts, models, vectors):
+        return VectorsNeeded.of(texts, models)
+    if models.tables and pair.is_drift:
+        put(models.tables, id_, pair.wanted, pair.held, fitting(models.tables, vectors))
+        for tables in models.beside:
+            put(tables, id_, pair.wanted, tables.payload(id_), fitting(tables, vectors))
         _link(session, pair)
     drop_intent(session, id_)
     return pair.is_drift

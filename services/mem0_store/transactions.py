@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
 from services.domain.errors import MemoryStoreUnavailableError
 from services.mem0_store.failures import translated
-from services.postgres.database import ASSUME, CONNECT_SECONDS, SESSION, STATEMENT_SECONDS, Tenant, role_settings
+from services.postgres.database import CONNECT_SECONDS, SESSION, STATEMENT_SECONDS, Tenant, begin
+from services.postgres.server_url import psycopg_url
 
 # Threads and connections: each thread holds one while it works.
 _THREADS = 8
@@ -39,7 +39,9 @@ class Transactions:
         try:
             yield cls(engine, threads, before)
         finally:
-            await asyncio.shield(asyncio.to_thread(_close, engine, threads))
+            # Not a task, which a loop that ends cancels, also before a thread was found for it.
+            closing = asyncio.get_running_loop().run_in_executor(None, _close, engine, threads)
+            await asyncio.shield(closing)
 
     async def run(self, work: Callable[[Session], T], tenant: Tenant | None = None) -> T:
         """Do `work` in one transaction; without a tenant as the system, which sees all.
@@ -60,9 +62,11 @@ class Transactions:
     def _committed(self, work: Callable[[Session], T], tenant: Tenant | None) -> T:
         with translated():
             self._before()
-            with Session(self._engine, expire_on_commit=False) as session, session.begin():
-                session.execute(ASSUME, role_settings(tenant))
-                return work(session)
+            with Session(self._engine, expire_on_commit=False) as session:
+                begin(session, tenant)
+                done = work(session)
+                session.commit()
+                return done
 
 
 def _is_cancelled() -> bool:
@@ -90,15 +94,7 @@ def _engine(database_url: str) -> Engine:
         psycopg_url(database_url),
         pool_size=_THREADS,
         max_overflow=0,
-        pool_pre_ping=True,
+        pool_use_lifo=True,
         hide_parameters=True,
         connect_args=connect,
     )
-
-
-def psycopg_url(database_url: str) -> URL:
-    """Give the same server's URL for psycopg, which calls the option `sslmode` that asyncpg calls `ssl`."""
-    url = make_url(database_url).set(drivername="postgresql+psycopg")
-    if "ssl" not in url.query:
-        return url
-    return url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query["ssl"]})

@@ -74,6 +74,16 @@ class RoomBuffer:
         entries: list[bytes] = await self._run(("read",), [claim_key(room_id, name)], args)
         return entries
 
+    async def pages(self, room_id: str, name: str, count: int) -> AsyncIterator[tuple[int, list[bytes]]]:
+        """Give a claim page by page, each with the position where it starts."""
+        start = 0
+        while entries := await self.read(room_id, name, start, count):
+            yield start, entries
+            # A page that is shorter without being large is the last: nothing is added to a claim.
+            if len(entries) < count and sum(map(len, entries)) < PAGE_BYTES:
+                return
+            start += len(entries)
+
     async def release(self, room_id: str, name: str, next_name: str) -> Claim | Empty:
         """Delete a claim whose messages Postgres has committed, and answer the next one, taken at once."""
         check_claim_name(next_name)
