@@ -1,13 +1,15 @@
 """From a room's buffer into the archive: claim, archive, release."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 from uuid import uuid4
 
 from afterturn_client.errors import BadEntryError
 from afterturn_client.messages import decode_entry
 from afterturn_client.rooms import user_of_room
 from temporalio import activity
+from temporalio.common import Priority
 
 from activities.heartbeats import heartbeating, run_id
 from activities.steps import (
@@ -21,8 +23,9 @@ from activities.steps import (
 )
 from services.domain.ids import message_id
 from services.domain.messages import ClaimedEntry, NewMessage, Rejected
-from services.postgres.archive import Archive
-from services.postgres.rooms import Rooms
+from services.memories.prefetching import Prefetching, reader_of
+from services.postgres.archive.rooms import Rooms
+from services.postgres.archive.writing import Archive
 from services.room_buffer.buffer import Claim, RoomBuffer, Wait
 from services.settings import BufferSettings
 
@@ -30,11 +33,26 @@ from services.settings import BufferSettings
 PAGE_ENTRIES = 200
 
 
+class Wakes(Protocol):
+    async def wake(self, room_id: str, priority: Priority) -> bool:
+        """Have the room digested; say whether that is seen to."""
+
+
 class BufferActivities:
-    def __init__(self, buffer: RoomBuffer, archive: Archive, rooms: Rooms, settings: BufferSettings) -> None:
+    def __init__(
+        self,
+        buffer: RoomBuffer,
+        archive: Archive,
+        rooms: Rooms,
+        digests: Wakes,
+        prefetching: Prefetching,
+        settings: BufferSettings,
+    ) -> None:
         self._buffer = buffer
         self._archive = archive
         self._rooms = rooms
+        self._digests = digests
+        self._prefetching = prefetching
         self._settings = settings
 
     @activity.defn
@@ -57,25 +75,53 @@ class BufferActivities:
 
     @activity.defn
     async def archive(self, input: ArchiveInput) -> ArchiveResult:  # noqa: A002
-        """Write the claim's messages into Postgres, page by page, and set aside what is no message."""
-        added = repeated = quarantined = start = 0
-        last_seq = 0
+        """Write the claim's messages into Postgres, page by page, set aside what is none, and delete the claim.
+
+        Where that leaves the room empty its digest is woken here: from the workflow it would take a task more.
+        """
+        added = repeated = quarantined = last_seq = 0
+        may_be_busy = True
         async with heartbeating():
-            while raw := await self._buffer.read(input.room_id, input.claim, start, PAGE_ENTRIES):
+            async for start, raw in self._buffer.pages(input.room_id, input.claim, PAGE_ENTRIES):
                 entries = list(understood(input.room_id, input.claim, start, raw))
                 page = await self._archive.add(input.room_id, input.claim, entries, run_id=run_id())
                 added += page.added
                 repeated += page.repeated
                 quarantined += page.quarantined
                 last_seq = page.last_seq
-                start += len(raw)
-        return ArchiveResult(added=added, repeated=repeated, quarantined=quarantined, last_seq=last_seq)
+                may_be_busy = page.has_waiting_chunk
+                if page.added:
+                    self._warm(input.room_id, entries)
+            # Asked again when all is committed: whoever does that chunk looks for more afterwards.
+            busy = may_be_busy and await self._rooms.has_live_chunk(input.room_id)
+            next_claim = await self._release(input.room_id, input.claim)
+            is_last = next_claim is None and not busy
+            woken = is_last and await self._digests.wake(input.room_id, activity.info().priority)
+        return ArchiveResult(
+            added=added,
+            repeated=repeated,
+            quarantined=quarantined,
+            last_seq=last_seq,
+            digest_is_busy=busy,
+            digest_is_woken=woken,
+            released=True,
+            next_claim=next_claim,
+        )
+
+    def _warm(self, room_id: str, entries: Sequence[ClaimedEntry]) -> None:
+        said = [entry.read for entry in entries if isinstance(entry.read, NewMessage)]
+        if (reader := reader_of(room_id, said)) is not None:
+            self._prefetching.turn_arrived(reader, room_id)
 
     @activity.defn
     async def release(self, input: ReleaseInput) -> ReleaseResult:  # noqa: A002
+        """Delete an archived claim: a step of its own for runs whose archiving did not do it yet."""
+        return ReleaseResult(next_claim=await self._release(input.room_id, input.claim))
+
+    async def _release(self, room_id: str, claim: str) -> str | None:
         """Delete an archived claim; answer the next one, if messages came meanwhile."""
-        following = await self._buffer.release(input.room_id, input.claim, uuid4().hex)
-        return ReleaseResult(next_claim=following.name if isinstance(following, Claim) else None)
+        following = await self._buffer.release(room_id, claim, uuid4().hex)
+        return following.name if isinstance(following, Claim) else None
 
     @activity.defn
     async def last_seq(self, input: RoomInput) -> int:  # noqa: A002
@@ -85,16 +131,16 @@ class BufferActivities:
 def understood(room_id: str, claim: str, start: int, raw: list[bytes]) -> Iterator[ClaimedEntry]:
     """Read entries of a claim as messages; those that are none carry the reason."""
     for position, entry in enumerate(raw, start):
-        yield ClaimedEntry(position, entry, _read(room_id, entry, message_id(claim, position)))
+        yield ClaimedEntry(position, entry, _read(room_id, claim, position, entry))
 
 
-def _read(room_id: str, entry: bytes, fallback_id: str) -> NewMessage | Rejected:
+def _read(room_id: str, claim: str, position: int, entry: bytes) -> NewMessage | Rejected:
     try:
         message = decode_entry(entry)
     except BadEntryError as error:
         return Rejected(error.reason, error.detail)
     return NewMessage(
-        id=message.id or fallback_id,
+        id=message.id or message_id(claim, position),
         role=message.role,
         content=message.content,
         user_id=message.user_id or user_of_room(room_id),

@@ -1,27 +1,33 @@
 """From the archive to summaries, vectors and what is worth remembering, a chunk at a time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from temporalio import activity
 
-from activities.extracting import Extractor
+from activities.extracting import Decided, Extractor, people_in
 from activities.heartbeats import heartbeating, run_id
-from activities.steps import DigestResult, RoomInput
+from activities.memories import ExtractedMemories
+from activities.steps import DigestResult, RoomInput, SavedMemories
 from activities.summarising import Summariser
-from services.domain.errors import ModelRefusedError, ModelUnavailableError
-from services.domain.ids import message_uid
+from services.domain.errors import ModelRefusedError, ModelUnavailableError, TransientError
+from services.domain.memories import Owner
 from services.domain.messages import ArchivedMessage
 from services.domain.transcripts import embedding_text, shorten
 from services.llm_proxy.client import ModelClient
-from services.postgres.chunks import Chunks, WaitingChunk
-from services.postgres.embeddings import Embeddings, Item
-from services.postgres.summaries import Summaries
+from services.llm_proxy.passages import embed_passages
+from services.postgres.archive.chunks import Chunks, WaitingChunk
+from services.postgres.archive.digests import Digests, Known, Taken, message_item, summary_item
+from services.postgres.vectors.tables import Item
+from services.postgres.vectors.written import Unembedded, WrittenVectors
 
 Outcome = Literal["digested", "extracted", "split", "quarantined"]
+# By model.
+Made = dict[str, dict[Item, list[float]]]
 
-# So many failures in a row, and a chunk is suspected to be the cause itself.
+# So many failures in a row while the models answer others, and the chunk is the cause itself.
 SUSPECT_AFTER = 5
 # No more of a message is embedded: a vector of more says less, and embedders refuse what is too long for them.
 EMBEDDING_TOKENS = 2_000
@@ -36,99 +42,157 @@ class Asker(Protocol):
 
 
 class DigestActivities:
-    """Without an `extractor` nobody keeps memories, and no model is asked for them."""
+    """Without an `extractor` nobody keeps memories, and no model is asked for them.
+
+    `extracted` saves them at once; without it that is a step of its own, which may wait for a Mem0 far away.
+    """
 
     def __init__(
         self,
+        digests: Digests,
         chunks: Chunks,
         summariser: Summariser,
         extractor: Extractor | None,
-        summaries: Summaries,
-        embeddings: Embeddings,
+        extracted: ExtractedMemories | None,
+        vectors: WrittenVectors,
         model: ModelClient,
-        *,
-        embedding_model: str,
     ) -> None:
+        self._digests = digests
         self._chunks = chunks
         self._summariser = summariser
         self._extractor = extractor
-        self._summaries = summaries
-        self._embeddings = embeddings
+        self._extracted = extracted
+        self._vectors = vectors
         self._model = model
-        self._embedding_model = embedding_model
 
     @activity.defn
     async def digest_next(self, input: RoomInput) -> DigestResult:  # noqa: A002
         """Digest the room's next chunk, cutting what is new first; a retry goes on from what is written down."""
         async with heartbeating():
-            chunk = await self._next(input.room_id)
-            if chunk is None:
+            taken = await self._digests.take(input.room_id)
+            if taken is None:
                 return DigestResult()
-            outcome = await self._digest_or_set_aside(chunk)
-            done = chunk.id if outcome == "extracted" else None
-            left = await self._chunks.count_waiting(input.room_id, besides=done)
-        return DigestResult(outcome=outcome, chunk_id=str(chunk.id), left=left)
+            chunk, memories = taken.chunk, SavedMemories()
+            outcome, decided = await self._digest_or_set_aside(taken)
+            if outcome == "extracted" and self._extracted:
+                memories = await self._save_at_once(chunk, decided, self._extracted)
+                outcome = "digested"
+            left = await self._leave(chunk, outcome)
+        return DigestResult(outcome=outcome, chunk_id=str(chunk.id), left=left, memories=memories)
 
-    async def _next(self, room_id: str) -> WaitingChunk | None:
-        waiting = await self._chunks.next_waiting(room_id)
-        if waiting is None and await self._chunks.cut_new(room_id):
-            waiting = await self._chunks.next_waiting(room_id)
-        return waiting
+    async def _leave(self, chunk: WaitingChunk, outcome: Outcome) -> int:
+        """Write down what became of the chunk, and count what is left of its room."""
+        if outcome == "digested":
+            return await self._chunks.digested(chunk, run_id=run_id())
+        if outcome == "extracted":
+            return await self._chunks.extracted(chunk, run_id=run_id())
+        return await self._chunks.count_waiting(chunk.room_id)
 
-    async def _digest_or_set_aside(self, chunk: WaitingChunk) -> Outcome:
-        asker: Asker = self._summariser
+    async def _save_at_once(
+        self, chunk: WaitingChunk, decided: Decided | None, extracted: ExtractedMemories
+    ) -> SavedMemories:
         try:
-            if not chunk.extracted:
-                await self._digest(chunk)
+            return await extracted.save(chunk, decided)
+        except TransientError:
+            # It may take days: whoever tries again begins here.
+            await self._chunks.extracted(chunk, run_id=run_id())
+            raise
+
+    async def _digest_or_set_aside(self, taken: Taken) -> tuple[Outcome, Decided | None]:
+        """Say what became of a chunk, and what was decided to save where it was `extracted` right now."""
+        chunk = taken.chunk
+        asker: Asker = self._summariser
+        if chunk.extracted:
+            return "extracted", None
+        talk = [message for message in chunk.messages if message.remember]
+        if not talk:
+            return "digested", None
+        people = people_in(chunk) if self._extractor else []
+        try:
+            known = await self._begin(taken, talk, people)
+            # Neither needs the other. Where one fails the other is waited for: its answer is paid for.
+            summarised, decided = await asyncio.gather(
+                self._summarise(taken, talk, known), self._extract(chunk, people, known), return_exceptions=True
+            )
+            if isinstance(summarised, BaseException):
+                raise summarised
             if self._extractor:
                 asker = self._extractor
-                if chunk.extracted or await self._extractor.extract(chunk, run_id=run_id()):
-                    await self._chunks.extracted(chunk.id, run_id=run_id())
-                    return "extracted"
+            if isinstance(decided, BaseException):
+                raise decided
         except (ModelRefusedError, ModelUnavailableError) as error:
             if not await self._is_the_cause(chunk, error, asker):
                 raise
-            return await self._set_aside(chunk, error, keep_summaries=asker is self._extractor)
-        await self._chunks.digested(chunk.id, run_id=run_id())
-        return "digested"
+            return await self._set_aside(chunk, error, keep_summaries=asker is self._extractor), None
+        return ("extracted", decided) if decided.memories else ("digested", None)
 
-    async def _digest(self, chunk: WaitingChunk) -> None:
-        talk = [message for message in chunk.messages if message.remember]
-        if not talk:
+    async def _begin(self, taken: Taken, talk: Sequence[ArchivedMessage], people: Sequence[Owner]) -> Known:
+        """Embed the messages that have no vector yet, and give what is known."""
+        chunk, items = taken.chunk, taken.unembedded.items
+        texts = await asyncio.to_thread(_embedding_texts, talk, set(items))
+        made: Made = {}
+        found: Known | Unembedded = taken.unembedded
+        while isinstance(found, Unembedded):
+            await self._embed(found, texts, made, chunk.tenant)
+            found = await self._digests.begin(chunk, items, made, people)
+        return found
+
+    async def _summarise(self, taken: Taken, talk: Sequence[ArchivedMessage], known: Known) -> None:
+        chunk = taken.chunk
+        summaries = await self._summariser.summarise(chunk, talk, known, run_id=run_id())
+        part = summaries["chunk"]
+        texts, made = {summary_item(chunk, part): part.text}, Made()
+        if known.is_first and part.text.strip():
+            await self._embed(replace(taken.unembedded, items=tuple(texts)), texts, made, chunk.tenant)
+        while unembedded := await self._digests.keep(chunk, summaries, made, run_id=run_id()):
+            await self._embed(unembedded, texts, made, chunk.tenant)
+
+    async def _extract(self, chunk: WaitingChunk, people: Sequence[Owner], known: Known) -> Decided:
+        if self._extractor is None:
+            return Decided(())
+        return await self._extractor.extract(chunk, people, known, run_id=run_id())
+
+    async def _embed(self, unembedded: Unembedded, texts: Mapping[Item, str], made: Made, tenant: str) -> None:
+        """Add the vectors that are needed to those that were `made`, of each model that is written."""
+        if not unembedded.items:
             return
-        summary = await self._summariser.summarise(chunk, talk, run_id=run_id())
-        summary_id = await self._summaries.save(chunk.room_id, chunk.id, "chunk", summary, run_id=run_id())
-        rolling = await self._summariser.roll(chunk, summary, run_id=run_id())
-        await self._summaries.save(chunk.room_id, chunk.id, "rolling", rolling, run_id=run_id())
-        texts = await asyncio.to_thread(_embedding_texts, chunk.room_id, talk)
-        await self._embed({**texts, Item(summary_id, "summary", chunk.room_id): summary.text}, chunk.tenant)
-
-    async def _embed(self, texts: dict[Item, str], tenant: str) -> None:
-        missing = await self._embeddings.missing([item for item, text in texts.items() if text.strip()])
-        if missing:
-            vectors = await self._model.embed(
-                model=self._embedding_model,
-                texts=[texts[item] for item in missing],
-                input_type="passage",
-                tenant=tenant,
-                purpose="embed",
-            )
-            await self._embeddings.save(dict(zip(missing, vectors, strict=True)))
+        vectors = await embed_passages(
+            self._model,
+            [texts[item] for item in unembedded.items],
+            model=unembedded.model,
+            beside=unembedded.beside,
+            tenant=tenant,
+            purpose="embed",
+        )
+        for name, each in vectors.items():
+            made.setdefault(name, {}).update(zip(unembedded.items, each, strict=True))
 
     async def _is_the_cause(
         self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError, asker: Asker
     ) -> bool:
-        """Tell a poison chunk from an outage: the models answer a word from anybody else.
+        """Tell a poison chunk from an outage: again and again it fails, and the models answer a word from others.
 
-        Raises `ModelUnavailableError` when they refuse that too, so that a wrong setting pauses the work.
+        Failures are counted only while they do: after an outage of days no chunk is suspected because of that outage,
+        however raggedly the models come back. Raises `ModelUnavailableError` when they refuse a word, too, so that a
+        wrong setting pauses the work.
         """
-        if isinstance(error, ModelUnavailableError):
-            failures = await self._chunks.count_failure(chunk.id)
-            if failures < SUSPECT_AFTER or error.status in NOT_THE_CHUNK:
-                return False
+        # Who says when to come back is left alone until then.
+        if isinstance(error, ModelUnavailableError) and (
+            error.status in NOT_THE_CHUNK or error.retry_after is not None
+        ):
+            return False
+        if not await self._answer_others(asker):
+            await self._chunks.trust(chunk.id)
+            return False
+        if isinstance(error, ModelRefusedError):
+            return True
+        return await self._chunks.count_failure(chunk.id) >= SUSPECT_AFTER
+
+    async def _answer_others(self, asker: Asker) -> bool:
         try:
             await asker.probe()
-            await self._model.embed(model=self._embedding_model, texts=["hello"], input_type="query", purpose="probe")
+            model = await self._vectors.current()
+            await self._model.embed(model=model, texts=["hello"], input_type="query", purpose="probe")
         except ModelRefusedError as refusal:
             raise ModelUnavailableError("the model refuses every request", status=refusal.status) from None
         except ModelUnavailableError:
@@ -148,10 +212,10 @@ class DigestActivities:
         return "quarantined"
 
 
-def _embedding_texts(room_id: str, talk: Sequence[ArchivedMessage]) -> dict[Item, str]:
+def _embedding_texts(talk: Sequence[ArchivedMessage], items: Container[Item]) -> dict[Item, str]:
+    """Give the texts of those messages that are among these."""
     return {
-        Item(message_uid(room_id, message.id), "message", room_id): shorten(
-            embedding_text(message, None), EMBEDDING_TOKENS
-        )
+        item: shorten(embedding_text(message, None), EMBEDDING_TOKENS)
         for message in talk
+        if (item := message_item(message)) in items
     }

@@ -11,13 +11,14 @@ HEARTBEAT_SECONDS = 5
 async def heartbeating(state: Callable[[], object] | None = None) -> AsyncIterator[None]:
     """Tell Temporal that the step is alive while the body waits for somebody else's answer.
 
-    With `state`, tell how far it is, too: `activity.info().heartbeat_details` gives that to the next attempt.
+    A step that is done within seconds tells nothing: each time is an action of Temporal. With `state`, tell how far it
+    is, too: `activity.info().heartbeat_details` gives that to the next attempt.
     """
 
     async def beat() -> None:
         while True:
-            activity.heartbeat(*([state()] if state else []))
             await asyncio.sleep(HEARTBEAT_SECONDS)
+            activity.heartbeat(*([state()] if state else []))
 
     beats = asyncio.create_task(beat())
     try:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from activities.steps import RoomId, Step
+from activities.steps import RoomId, Step, StepResult
 from services.imports.pages import Cursor
 from services.imports.said import Format
 
@@ -28,12 +28,16 @@ class Origin(Step):
     room_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{0,100}$")] | None = None
 
 
-class CheckedSource(Step):
-    """A source as it was found: its format, its size in bytes, and a mark that tells it from a changed one."""
+class CheckedSource(StepResult):
+    """A source as it was found: its format, its size in bytes, and a mark that tells it from a changed one.
+
+    Of those who are forgotten after the `epoch` the import brings nothing more.
+    """
 
     format: Format
     size: int
     mark: str
+    epoch: int | None = None
 
 
 class ImportState(Step):

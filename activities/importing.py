@@ -13,8 +13,8 @@ from services.domain.messages import ClaimedEntry, NewMessage, Rejected
 from services.imports.pages import Cursor, Page
 from services.imports.placing import Placed, Target
 from services.imports.said import Said
-from services.postgres.archive import Archive
-from services.postgres.imports import CLAIM_PREFIX, Imports, Known, SetAside
+from services.postgres.archive.imports import CLAIM_PREFIX, Imports, Known, SetAside
+from services.postgres.archive.writing import Archive
 
 # A page may touch hundreds of rooms, each in a transaction of its own.
 ROOMS_AT_ONCE = 4
@@ -46,11 +46,20 @@ class PageWriter:
     import, or twice in the file.
     """
 
-    def __init__(self, archive: Archive, imports: Imports, target: Target, import_run: str, state: ImportState) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        imports: Imports,
+        target: Target,
+        import_run: str,
+        state: ImportState,
+        epoch: int | None = None,
+    ) -> None:
         self._archive = archive
         self._imports = imports
         self._target = target
         self._run = import_run
+        self._epoch = epoch
         self._claims = f"{CLAIM_PREFIX}{import_run}/"
         self._state = state
         self._start = (state.cursor.offset, state.cursor.skip)
@@ -92,7 +101,7 @@ class PageWriter:
                 return await self._write_room(room_id, messages, run_id)
 
         outcomes = await asyncio.gather(*(write_room(room_id, messages) for room_id, messages in rooms.items()))
-        await self._imports.set_aside(unread, run_id=run_id)
+        await self._imports.set_aside(unread, run_id=run_id, epoch=self._epoch)
         await self._imports.note_rooms(self._run, list(rooms))
         return sum(outcomes, _Outcome(quarantined=len(unread)))
 
@@ -128,11 +137,11 @@ class PageWriter:
             else:
                 outcome.repeated += 1
         if new:
-            archived = await self._archive.add(room_id, claim, new, run_id=run_id)
+            archived = await self._archive.add(room_id, claim, new, run_id=run_id, epoch=self._epoch)
             outcome.added += archived.added
             outcome.repeated += archived.repeated
             outcome.quarantined += archived.quarantined
-        await self._imports.set_aside(reused, run_id=run_id)
+        await self._imports.set_aside(reused, run_id=run_id, epoch=self._epoch)
         outcome.quarantined += len(reused)
         return outcome
 

@@ -17,8 +17,8 @@ from services.imports.folder import ImportFolder, mark_of
 from services.imports.pages import PAGE_MESSAGES, Page, pages
 from services.imports.placing import Target
 from services.imports.said import Format
-from services.postgres.archive import Archive
-from services.postgres.imports import Imports
+from services.postgres.archive.imports import Imports
+from services.postgres.archive.writing import Archive
 
 
 class ImportActivities:
@@ -30,7 +30,9 @@ class ImportActivities:
     @activity.defn
     async def check_source(self, input: Origin) -> CheckedSource:  # noqa: A002
         """Find the format; raise `InvalidInputError` where nothing of the file could be imported like this."""
-        return await asyncio.to_thread(self._check, input)
+        epoch = await self._imports.epoch()
+        checked = await asyncio.to_thread(self._check, input)
+        return checked.model_copy(update={"epoch": epoch})
 
     @activity.defn
     async def import_pages(self, input: PagesInput) -> ImportState:  # noqa: A002
@@ -40,7 +42,9 @@ class ImportActivities:
         async with heartbeating(lambda: state):
             file = await asyncio.to_thread(self._unchanged, input)
             with closing(file):
-                writer = PageWriter(self._archive, self._imports, _target(input), input.import_run, state)
+                writer = PageWriter(
+                    self._archive, self._imports, _target(input), input.import_run, state, input.checked.epoch
+                )
                 pace = StepPace(input.max_per_second, largest_batch=PAGE_MESSAGES)
                 found = pages(file, input.checked.format, state.cursor)
                 while not pace.is_over() and not activity.is_worker_shutdown():

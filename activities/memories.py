@@ -5,47 +5,55 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities.extracting import Extractor, OwnersMemories
+from activities.extracting import Decided, Extractor
 from activities.heartbeats import heartbeating, run_id
 from activities.steps import ChunkInput, SavedMemories
 from services.domain.errors import MemoryStoreUnavailableError
-from services.memory_service import MemoryFailure, MemoryService
-from services.postgres.chunks import Chunks
+from services.memories.saving import MemoryFailure, MemoryService
+from services.postgres.archive.chunks import Chunks, WaitingChunk
 
 logger = logging.getLogger(__name__)
 
 
-class MemoryActivities:
-    def __init__(self, chunks: Chunks, extractor: Extractor, memories: MemoryService) -> None:
-        self._chunks = chunks
+class ExtractedMemories:
+    """Saves what was decided of an extracted chunk; no model is asked for it again."""
+
+    def __init__(self, extractor: Extractor, memories: MemoryService) -> None:
         self._extractor = extractor
         self._memories = memories
 
-    @activity.defn
-    async def save_memories(self, input: ChunkInput) -> SavedMemories:  # noqa: A002
-        """Save the memories of an extracted chunk, and call it digested; no model is asked for them again.
+    async def save(self, chunk: WaitingChunk, decided: Decided | None = None) -> SavedMemories:
+        """Save them, or what was `decided` right now; one that can never be saved is counted.
 
-        One that can never be saved is counted; while one may still be, the chunk waits.
+        Raises `MemoryStoreUnavailableError` while one may still be: the chunk has to wait.
         """
-        async with heartbeating():
-            chunk = await self._chunks.find_extracted(UUID(input.chunk_id))
-            if chunk is None:
-                return SavedMemories()
-            found = await self._extractor.decided(chunk, run_id=run_id())
-            result = await self._save(found)
-            await self._chunks.digested(chunk.id, run_id=run_id())
-        return result
-
-    async def _save(self, found: list[OwnersMemories]) -> SavedMemories:
         saved, failures = 0, list[MemoryFailure]()
-        for one in found:
-            result = await self._memories.save(one.owner, one.memories)
+        decided = decided or await self._extractor.decided(chunk, run_id=run_id())
+        for one in decided.memories:
+            result = await self._memories.save(one.owner, one.memories, are_new=decided.is_new)
             saved += result.saved_count
             failures += result.errors
         _wait_for_the_transient(failures)
         if failures:
             logger.warning("%d memories can never be saved", len(failures))
         return SavedMemories(saved=saved, failed=len(failures))
+
+
+class MemoryActivities:
+    def __init__(self, chunks: Chunks, extracted: ExtractedMemories) -> None:
+        self._chunks = chunks
+        self._extracted = extracted
+
+    @activity.defn
+    async def save_memories(self, input: ChunkInput) -> SavedMemories:  # noqa: A002
+        """Save the memories of an extracted chunk, and call it digested."""
+        async with heartbeating():
+            chunk = await self._chunks.find_extracted(UUID(input.chunk_id))
+            if chunk is None:
+                return SavedMemories()
+            saved = await self._extracted.save(chunk)
+            await self._chunks.digested(chunk, run_id=run_id())
+        return saved
 
 
 def _wait_for_the_transient(failures: list[MemoryFailure]) -> None:

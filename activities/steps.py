@@ -14,6 +14,12 @@ class Step(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class StepResult(Step):
+    """Reads over fields that it does not know: while workers are replaced, a newer one's step may have answered."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class RoomInput(Step):
     room_id: RoomId
 
@@ -26,7 +32,7 @@ class ClaimInput(Step):
     at_once: bool = False
 
 
-class ClaimResult(Step):
+class ClaimResult(StepResult):
     """A claim, or how long to wait for quiet; neither means that nothing is left."""
 
     claim: str | None = None
@@ -38,11 +44,21 @@ class ArchiveInput(Step):
     claim: str
 
 
-class ArchiveResult(Step):
+class ArchiveResult(StepResult):
+    """`digest_is_busy` says that a digest has a chunk of the room to do, and will look for more after it.
+
+    `digest_is_woken` says that one was started or told.
+    `released` says that the claim is deleted, too; `next_claim` is None then when the room is empty.
+    """
+
     added: int
     repeated: int
     quarantined: int
     last_seq: int
+    digest_is_busy: bool = False
+    digest_is_woken: bool = False
+    released: bool = False
+    next_claim: str | None = None
 
 
 class ReleaseInput(Step):
@@ -50,47 +66,49 @@ class ReleaseInput(Step):
     claim: str
 
 
-class ReleaseResult(Step):
+class ReleaseResult(StepResult):
     """`next_claim` is None when the room is empty."""
 
     next_claim: str | None = None
-
-
-class DigestResult(Step):
-    """What became of one chunk (None: there was none), and how many are left.
-
-    One that was `extracted` has memories to save before it is digested.
-    """
-
-    outcome: Literal["digested", "extracted", "split", "quarantined"] | None = None
-    chunk_id: str | None = None
-    left: int = 0
 
 
 class ChunkInput(Step):
     chunk_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{36}$")]
 
 
-class SavedMemories(Step):
+class SavedMemories(StepResult):
     """How many memories of a chunk were saved, and how many never can be."""
 
     saved: int = 0
     failed: int = 0
 
 
-class SweepResult(Step):
+class DigestResult(StepResult):
+    """What became of one chunk (None: there was none), and how many are left.
+
+    One that was `extracted` has memories to save before it is digested; else `memories` says what was saved.
+    """
+
+    outcome: Literal["digested", "extracted", "split", "quarantined"] | None = None
+    chunk_id: str | None = None
+    left: int = 0
+    memories: SavedMemories = SavedMemories()
+
+
+class SweepResult(StepResult):
     """How many workflows a sweep woke, and how many entries it moved to quarantine."""
 
     rooms_woken: int = 0
     digests_woken: int = 0
     quarantined: int = 0
+    webhooks_woken: int = 0
 
 
 class NoInput(Step):
     """Takes nothing, and says so when it is given something."""
 
 
-class Mem0Drift(Step):
+class Mem0Drift(StepResult):
     """On what Mem0 and the brain did not agree, in memories, before anything was `repaired`.
 
     `foreign` is what stands in Mem0 under an owner's name and is not ours: it is never touched.
@@ -121,7 +139,7 @@ class ReconcilePageInput(Step):
     repair: bool = True
 
 
-class ReconcilePageResult(Step):
+class ReconcilePageResult(StepResult):
     """`next_after` is None after the last page."""
 
     found: Mem0Drift = Mem0Drift()
@@ -158,3 +176,10 @@ class DigestStatus(Step):
             counted = "digested" if step.outcome == "extracted" else step.outcome
             changes[counted] = getattr(self, counted) + 1
         return self.model_copy(update=changes)
+
+
+class DigestInput(RoomInput):
+    """`live` and `done` are what an earlier run of the digest knew: that the room is talked in, and how far it came."""
+
+    live: bool = False
+    done: DigestStatus = DigestStatus()

@@ -13,9 +13,10 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from activities.heartbeats import heartbeating, run_id
 from activities.priorities import behind_chat
 from activities.steps import RoomInput, SweepResult
-from services.postgres.imports import Imports
-from services.postgres.quarantine import Quarantine
-from services.postgres.rooms import Rooms
+from activities.waking_webhooks import WebhookWaker
+from services.postgres.archive.imports import Imports
+from services.postgres.archive.quarantine import Quarantine
+from services.postgres.archive.rooms import Rooms
 from services.room_buffer.buffer import RoomBuffer
 
 STARTS_AT_ONCE = 20
@@ -33,6 +34,7 @@ class SweepActivities:
         quarantine: Quarantine,
         imports: Imports,
         *,
+        webhooks: WebhookWaker | None = None,
         backlog_digests: int = BACKLOG_DIGESTS,
     ) -> None:
         self._client = client
@@ -40,6 +42,7 @@ class SweepActivities:
         self._rooms = rooms
         self._quarantine = quarantine
         self._imports = imports
+        self._webhooks = webhooks
         self._backlog_digests = backlog_digests
 
     @activity.defn
@@ -55,7 +58,8 @@ class SweepActivities:
             woken = await self._start(ROOM_MEMORY, dict.fromkeys(rooms, Priority.default))
             running = await self._running(ROOM_DIGEST)
             digests = await self._start(ROOM_DIGEST, await self._to_digest(running))
-        return SweepResult(rooms_woken=woken, digests_woken=digests, quarantined=quarantined)
+            webhooks = await self._webhooks.wake_all() if self._webhooks else 0
+        return SweepResult(rooms_woken=woken, digests_woken=digests, quarantined=quarantined, webhooks_woken=webhooks)
 
     async def _running(self, workflow_type: str) -> set[str]:
         query = f"WorkflowType = '{workflow_type}' AND ExecutionStatus = 'Running'"

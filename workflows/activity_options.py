@@ -74,6 +74,15 @@ RECONCILE = ActivityConfig(
     ),
 )
 
+# A step ends by itself after seconds. An outage of the model is waited for, and a killed worker soon noticed.
+REEMBED = ActivityConfig(
+    task_queue=LLM_QUEUE,
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=_PATIENT,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
 # A step ends by itself after seconds; a source that is wrong fails at once.
 IMPORT = ActivityConfig(
     start_to_close_timeout=timedelta(minutes=10),
@@ -81,3 +90,50 @@ IMPORT = ActivityConfig(
     retry_policy=_PATIENT,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
+
+# A step ends by itself after seconds. An endpoint that is away for days costs an attempt every ten minutes, no event.
+DELIVER = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=10)
+    ),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+# A step ends by itself after seconds. An outage of Mem0 is waited for, and a killed worker soon noticed.
+LOAD = ActivityConfig(
+    task_queue=MEM0_QUEUE,
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=_PATIENT,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+# A step ends by itself after seconds, or after one statement on a large table; the schedule skips its turns meanwhile.
+MAINTENANCE = ActivityConfig(
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=_PATIENT,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+# An outage of Mem0 is waited for, as when memories are saved.
+MERGE = ActivityConfig(
+    task_queue=MEM0_QUEUE,
+    start_to_close_timeout=timedelta(minutes=30),
+    heartbeat_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=2), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
+    ),
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+
+# Every step of a forgetting may be repeated, and none gives up.
+FORGET = ActivityConfig(
+    start_to_close_timeout=timedelta(hours=1),
+    heartbeat_timeout=timedelta(seconds=10),
+    retry_policy=_PATIENT,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+)
+FORGET_MEMORIES: ActivityConfig = {**FORGET, "task_queue": MEM0_QUEUE}

@@ -7,13 +7,15 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
 from workflows.activity_options import ARCHIVE, CLAIM, CLAIM_AT_ONCE, RELEASE
-from workflows.names import room_digest_id
+from workflows.names import ROOM_DIGEST, room_digest_id
 from workflows.room_digest import RoomDigest
+from workflows.short_histories import should_continue_as_new, should_leave_the_rest
 
 with workflow.unsafe.imports_passed_through():
     from activities.buffers import BufferActivities
     from activities.steps import (
         ArchiveInput,
+        ArchiveResult,
         ClaimInput,
         ClaimResult,
         ReleaseInput,
@@ -47,7 +49,7 @@ class RoomMemory:
             if not self._called():
                 await workflow.wait_condition(lambda: self._called() or workflow.all_handlers_finished())
                 continue
-            if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+            if workflow.all_handlers_finished() and should_continue_as_new():
                 workflow.continue_as_new(input)
             await self._drain_through_cancellation()
         return self._status
@@ -96,17 +98,19 @@ class RoomMemory:
 
     async def _drain(self) -> None:
         self._wakes = 0
-        archived = False
+        digest_waits = False
         claim = await self._claim_when_quiet()
         while claim is not None:
-            await self._archive(claim)
-            archived = True
-            self._note(step="releasing")
-            released = await workflow.execute_activity_method(
-                BufferActivities.release, ReleaseInput(room_id=self._room_id, claim=claim), **RELEASE
-            )
-            claim = released.next_claim
-        if archived:
+            page = await self._archive(claim)
+            # A digest that has a chunk to do yet looks again by itself: a signal for every burst would fill its
+            # history while it waits for a model.
+            digest_waits = not (page.digest_is_busy or page.digest_is_woken)
+            claim = page.next_claim if page.released else await self._release(claim)
+            if claim is not None and self._leaves_the_rest():
+                # The claim stands: the run that goes on from here is given it again.
+                self._wakes += 1
+                break
+        if digest_waits:
             self._note(step="waking the digest")
             await self._wake_digest()
         self._drains += 1
@@ -131,7 +135,11 @@ class RoomMemory:
         except FailureError:
             return await workflow.execute_activity_method(BufferActivities.claim, wanted, **CLAIM)
 
-    async def _archive(self, claim: str) -> None:
+    def _leaves_the_rest(self) -> bool:
+        """A room that never falls silent would fill one run's history."""
+        return not self._at_once and workflow.all_handlers_finished() and should_leave_the_rest()
+
+    async def _archive(self, claim: str) -> ArchiveResult:
         self._note(step="archiving")
         page = await workflow.execute_activity_method(
             BufferActivities.archive, ArchiveInput(room_id=self._room_id, claim=claim), **ARCHIVE
@@ -142,6 +150,15 @@ class RoomMemory:
             quarantined=self._status.quarantined + page.quarantined,
             last_seq=max(self._status.last_seq, page.last_seq),
         )
+        return page
+
+    async def _release(self, claim: str) -> str | None:
+        """Delete a claim whose archiving was done by a worker that left that to a step of its own."""
+        self._note(step="releasing")
+        released = await workflow.execute_activity_method(
+            BufferActivities.release, ReleaseInput(room_id=self._room_id, claim=claim), **RELEASE
+        )
+        return released.next_claim
 
     async def _wake_digest(self) -> None:
         """Start the room's digest, or tell the running one; it may end in between, so either is tried in turn."""
@@ -149,7 +166,7 @@ class RoomMemory:
         while True:
             try:
                 await workflow.start_child_workflow(
-                    RoomDigest.run,
+                    ROOM_DIGEST,
                     RoomInput(room_id=self._room_id),
                     id=workflow_id,
                     parent_close_policy=ParentClosePolicy.ABANDON,

@@ -3,79 +3,37 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from typing import Any
 
-from opentelemetry.trace import Tracer
+import uvloop
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import Worker
 
-from activities.failures import ScrubFailures
 from services import temporal
 from services.domain.errors import AfterturnError
+from services.logs import log_to_stderr
+from services.memories.prefetching import Prefetching
 from services.resources import Resources, open_resources
-from services.settings import TracingSettings, WorkerSettings, load, read_dot_env
+from services.settings import (
+    DeploymentSettings,
+    LogSettings,
+    TracingSettings,
+    WorkerMetricsSettings,
+    WorkerSettings,
+    load,
+    read_dot_env,
+)
 from services.tracing import open_tracer
-from services.worker.activities import Activities, wire
+from services.worker.activities import wire
+from services.worker.metrics import open_runtime
+from services.worker.queues import WORKFLOWS, build_workers
 from services.worker.schedules import apply_schedules
-from services.worker.tracing import TraceSteps
-from workflows.import_history import ImportHistory
-from workflows.names import LLM_QUEUE, MEM0_QUEUE, MEMORY_QUEUE
-from workflows.process_rooms import ProcessRooms
-from workflows.reconcile_mem0 import ReconcileMem0
-from workflows.room_digest import RoomDigest
-from workflows.room_memory import RoomMemory
+from services.worker.tracing import running_step
 
-WORKFLOWS = (RoomMemory, RoomDigest, ProcessRooms, ReconcileMem0, ImportHistory)
-# Imported once and not again for each workflow: an unpassed SQLAlchemy costs 450 ms a workflow.
-PASSED_THROUGH = ("activities", "services", "afterturn_client", "pydantic", "sqlalchemy", "redis", "httpx")
 CONNECT_RETRY_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
-
-
-def workflow_runner() -> SandboxedWorkflowRunner:
-    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
-
-
-def build_workers(client: Client, activities: Activities, settings: WorkerSettings, tracer: Tracer) -> list[Worker]:
-    """Build one worker for each task queue that this process serves."""
-    queues: dict[str, list[Callable[..., Any]]] = {
-        MEMORY_QUEUE: [
-            activities.buffers.claim,
-            activities.buffers.archive,
-            activities.buffers.release,
-            activities.buffers.last_seq,
-            activities.sweep.sweep,
-            activities.imports.check_source,
-            activities.imports.import_pages,
-            activities.imports.remove_copy,
-        ],
-        LLM_QUEUE: [activities.digest.digest_next],
-        MEM0_QUEUE: [activities.memories.save_memories, activities.reconcile.reconcile],
-    }
-    return [
-        Worker(
-            client,
-            task_queue=queue,
-            workflows=WORKFLOWS if queue == MEMORY_QUEUE else (),
-            activities=steps,
-            workflow_runner=workflow_runner(),
-            interceptors=[ScrubFailures(), TraceSteps(tracer)],
-            max_cached_workflows=settings.max_cached_workflows if queue == MEMORY_QUEUE else 0,
-            max_concurrent_activities=settings.max_concurrent_model_calls
-            if queue == LLM_QUEUE
-            else settings.max_concurrent_activities,
-            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
-            activity_task_poller_behavior=PollerBehaviorAutoscaling(),
-            graceful_shutdown_timeout=timedelta(seconds=settings.shutdown_seconds),
-        )
-        for queue, steps in queues.items()
-        if queue in settings.task_queues.split(",")
-    ]
 
 
 @asynccontextmanager
@@ -86,25 +44,38 @@ async def running_workers() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def serving(resources: Resources, client: Client) -> AsyncIterator[None]:
+async def serving(resources: Resources, client: Client, workflows: Sequence[type] = WORKFLOWS) -> AsyncIterator[None]:
     """Serve the task queues with these clients, and see to it that the schedules stand."""
     settings = load(WorkerSettings)
     await apply_schedules(client)
     async with AsyncExitStack() as stack:
         endpoint = load(TracingSettings).otel_exporter_otlp_endpoint
         tracer = await stack.enter_async_context(open_tracer(endpoint, "afterturn-worker"))
-        for worker in build_workers(client, wire(resources), settings, tracer):
+        prefetching = await stack.enter_async_context(Prefetching.open(resources.sections))
+        activities = wire(resources, prefetching)
+        stack.push_async_callback(activities.waker.stop)
+        workers = build_workers(client, activities, settings, tracer, workflows)
+        for worker in workers:
             await stack.enter_async_context(worker)
+        stack.push_async_callback(_stop_together, workers)
         logger.info("worker started: %s", settings.task_queues)
+        if build_id := load(DeploymentSettings).temporal_worker_build_id:
+            logger.info("it is given work from when %s is the current version", build_id)
         yield
+
+
+async def _stop_together(workers: Sequence[Worker]) -> None:
+    """One after the other would let the last ones begin new model calls while the first one waits for its own."""
+    await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 async def connect_to_temporal() -> Client:
     """Connect when Temporal answers: a worker may be started before it."""
+    runtime = open_runtime(load(WorkerMetricsSettings), load(LogSettings))
     told = False
     while True:
         try:
-            return await temporal.connect()
+            return await temporal.connect(runtime=runtime)
         except RuntimeError as error:
             if not told:
                 logger.warning("waiting for Temporal: %s", error)
@@ -132,10 +103,11 @@ async def _run(stop: asyncio.Event) -> None:
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    read_dot_env()
     try:
-        asyncio.run(run_until_stopped())
+        read_dot_env()
+        log_to_stderr(running_step)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_until_stopped())
     except AfterturnError as error:
         logger.error("%s", error)  # noqa: TRY400  the message says it all
         return 2

@@ -1,10 +1,23 @@
+from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
-from temporalio import activity
+from temporalio import activity, workflow
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 from services.tracing import current
+
+
+def running_step() -> Mapping[str, str]:
+    """Name the step or the run that is at work, for whatever it logs."""
+    if activity.in_activity():
+        info = activity.info()
+        named = {"workflow_id": info.workflow_id, "run_id": info.workflow_run_id, "step": info.activity_type}
+        return {name: value for name, value in named.items() if value is not None}
+    if workflow.in_workflow():
+        run = workflow.info()
+        return {"workflow_id": run.workflow_id, "run_id": run.run_id}
+    return {}
 
 
 class TraceSteps(Interceptor):
