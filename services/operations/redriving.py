@@ -7,16 +7,14 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from afterturn_client.messages import decode_entry
-from afterturn_client.names import MEMORY_QUEUE, MESSAGES_ARCHIVED, ROOM_DIGEST, room_digest_id
 from afterturn_client.rooms import check_room_id
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from activities.buffers import understood
-from activities.steps import RoomInput
+from activities.waking_digests import DigestWaker
 from services.domain.messages import ClaimedEntry, NewMessage, Rejected
-from services.postgres.archive import Archive
-from services.postgres.quarantine import Quarantine, Quarantined
+from services.postgres.archive.quarantine import Quarantine, Quarantined
+from services.postgres.archive.writing import Archive
 
 Outcome = Literal["archived", "repeated", "put_back", "still_bad", "needs_room", "redriven_before", "unknown"]
 
@@ -44,7 +42,7 @@ class Redriving:
     def __init__(self, quarantine: Quarantine, archive: Archive, temporal: Client) -> None:
         self._quarantine = quarantine
         self._archive = archive
-        self._temporal = temporal
+        self._digests = DigestWaker(temporal, rpc_timeout=timedelta(seconds=WAKE_SECONDS))
 
     async def redrive(self, item_id: UUID, *, room_id: str | None = None) -> Redriven:
         """Try one thing again; safe to repeat, and to do twice at once.
@@ -52,6 +50,7 @@ class Redriving:
         An entry goes to the end of its room, or of `room_id` where its key named none; a chunk waits to be digested.
         Call `wake` for the rooms that got something.
         """
+        epoch = await self._quarantine.epoch()
         item = await self._quarantine.get(item_id)
         if item is None:
             return Redriven(item_id, "unknown", detail="nothing in quarantine has this id")
@@ -62,33 +61,25 @@ class Redriving:
                 await self._quarantine.put_chunk_back(item)
                 return Redriven(item_id, "put_back", item.room_id)
             case _ if item.room_id or room_id:
-                return await self._archive_entry(item, item.room_id or room_id or "")
+                return await self._archive_entry(item, item.room_id or room_id or "", epoch)
             case _:
                 return Redriven(item_id, "needs_room", detail="its key named no room: say which one it belongs to")
 
     async def wake(self, room_id: str) -> bool:
         """Start the room's digest, or tell the running one; False where Temporal is away and the sweep will."""
-        try:
-            await self._temporal.start_workflow(
-                ROOM_DIGEST,
-                RoomInput(room_id=room_id),
-                id=room_digest_id(room_id),
-                task_queue=MEMORY_QUEUE,
-                start_signal=MESSAGES_ARCHIVED,
-                rpc_timeout=timedelta(seconds=WAKE_SECONDS),
-            )
-        except (RPCError, RuntimeError):
+        woken = await self._digests.wake(room_id)
+        if not woken:
             logger.warning("the digest of %s was not woken: the sweep does it", room_id)
-            return False
-        return True
+        return woken
 
-    async def _archive_entry(self, item: Quarantined, room_id: str) -> Redriven:
+    async def _archive_entry(self, item: Quarantined, room_id: str, epoch: int) -> Redriven:
         """Archive it under the claim that it came with, so that its id is the one that it would have had."""
         check_room_id(room_id)
         entry = _read_again(item, room_id)
         if isinstance(entry.read, Rejected):
             return await self._keep(item, entry.read)
-        done = await self._archive.add(room_id, item.source, [entry], run_id=f"redrive/{uuid4().hex}")
+        run_id = f"redrive/{uuid4().hex}"
+        done = await self._archive.add(room_id, item.source, [entry], run_id=run_id, epoch=epoch)
         if done.quarantined:
             return await self._keep(item, Rejected("id_reused", "id: was used before, for other content"))
         await self._quarantine.close(item.id)
