@@ -8,26 +8,44 @@ from afterturn_client.redis_connection import AnyRedis, open_redis
 from temporalio.client import Client
 
 from services import temporal
+from services.domain.owners_data import OwnersData
 from services.llm_proxy.client import ModelClient
 from services.mem0_store.opening import open_memory_store
 from services.mem0_store.port import MemoryStore
-from services.memory_service import MemoryService
-from services.postgres.answers import Answers
-from services.postgres.archive import Archive
-from services.postgres.brain import Brain
-from services.postgres.chunks import Chunks
+from services.memories.context import ContextBuilder
+from services.memories.recent_messages import RecentMessages
+from services.memories.saving import MemoryService
+from services.memories.searching import Searching
+from services.memories.sections_of_owners import SectionsOfOwners
+from services.postgres.archive.answers import Answers
+from services.postgres.archive.chunks import Chunks
+from services.postgres.archive.digests import Digests
+from services.postgres.archive.quarantine import Quarantine
+from services.postgres.archive.room_reading import RoomReading
+from services.postgres.archive.rooms import Rooms
+from services.postgres.archive.summaries import Summaries
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database
-from services.postgres.embeddings import Embeddings
-from services.postgres.quarantine import Quarantine
-from services.postgres.rooms import Rooms
-from services.postgres.search import Search
-from services.postgres.summaries import Summaries
+from services.postgres.memories.brain import Brain
+from services.postgres.vectors.written import WrittenVectors
 from services.room_buffer.buffer import RoomBuffer
-from services.settings import ChunkSettings, DatabaseSettings, Mem0Settings, ModelSettings, RedisSettings, load
+from services.section_store.embedding import FactEmbedding
+from services.section_store.store import SectionStore
+from services.settings import (
+    ChunkSettings,
+    DatabaseSettings,
+    Mem0Settings,
+    ModelSettings,
+    RedisSettings,
+    SectionSettings,
+    load,
+)
 
 # A claim of large messages takes longer to read than a producer would wait.
 REDIS_SECONDS = 20.0
 REDIS_CONNECTIONS = 100
+# What the model does not embed by then is found by its words.
+FACT_EMBEDDING_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +55,24 @@ class Resources:
     database: Database
     archive: Archive
     chunks: Chunks
+    digests: Digests
     answers: Answers
     summaries: Summaries
-    embeddings: Embeddings
+    vectors: WrittenVectors
     quarantine: Quarantine
     rooms: Rooms
-    search: Search
+    reading: RoomReading
+    recent: RecentMessages
+    context: ContextBuilder
+    searching: Searching
+    sections: SectionStore
     brain: Brain
     memories: MemoryService
     memory_store: MemoryStore | None
     model: ModelClient
     models: ModelSettings
     temporal: Client
+    owners_data: tuple[OwnersData, ...] = ()
 
 
 @asynccontextmanager
@@ -71,33 +95,49 @@ async def open_resources() -> AsyncIterator[Resources]:
         store = await stack.enter_async_context(
             open_memory_store(load(Mem0Settings), postgres=postgres, models=models, database=database, model=model)
         )
+        vectors = WrittenVectors(database, models.embedding_model)
+        chunks = Chunks(database, max_tokens=chunking.chunk_tokens, max_messages=chunking.chunk_messages)
+        searching = Searching(database, model, vectors)
+        buffer, brain, summaries = RoomBuffer(redis), Brain(database), Summaries(database)
+        reading = RoomReading(database)
+        section = load(SectionSettings)
+        section_redis = await stack.enter_async_context(_redis(load(RedisSettings), section.section_redis_seconds))
+        embedding = FactEmbedding(model, vectors, seconds=FACT_EMBEDDING_SECONDS)
+        sections = await stack.enter_async_context(SectionStore.open(section_redis, database, section, embedding))
+        recent = RecentMessages(buffer, reading)
         yield Resources(
             redis=redis,
-            buffer=RoomBuffer(redis),
+            buffer=buffer,
             database=database,
             archive=Archive(database),
-            chunks=Chunks(database, max_tokens=chunking.chunk_tokens, max_messages=chunking.chunk_messages),
+            chunks=chunks,
+            digests=Digests(database, chunks, vectors),
             answers=Answers(database),
-            summaries=Summaries(database),
-            embeddings=Embeddings(database, models.embedding_model),
+            summaries=summaries,
+            vectors=vectors,
             quarantine=Quarantine(database),
             rooms=Rooms(database),
-            search=Search(database, models.embedding_model),
-            brain=Brain(database),
+            reading=reading,
+            recent=recent,
+            context=ContextBuilder(searching, brain, summaries, reading, recent),
+            searching=searching,
+            sections=sections,
+            brain=brain,
             memories=MemoryService(store),
             memory_store=store,
             model=model,
             models=models,
             temporal=await temporal.connect(lazy=True),
+            owners_data=(SectionsOfOwners(sections),),
         )
 
 
 @asynccontextmanager
-async def _redis(settings: RedisSettings) -> AsyncIterator[AnyRedis]:
+async def _redis(settings: RedisSettings, answer_seconds: float = REDIS_SECONDS) -> AsyncIterator[AnyRedis]:
     redis = open_redis(
         settings.redis_url,
         cluster=settings.redis_cluster,
-        answer_seconds=REDIS_SECONDS,
+        answer_seconds=answer_seconds,
         connections=REDIS_CONNECTIONS,
     )
     try:

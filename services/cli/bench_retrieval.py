@@ -19,11 +19,11 @@ from services.domain.locomo import CATEGORIES, Asked, Conversation, Said, read_l
 from services.domain.messages import ArchivedMessage, ClaimedEntry, NewMessage
 from services.domain.transcripts import embedding_text
 from services.embedded.postgres_server import PostgresServer
-from services.postgres.archive import Archive
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database
-from services.postgres.embeddings import Embeddings, Item
 from services.postgres.migrate import upgrade
-from services.postgres.search import Search
+from services.postgres.search.searching import Search
+from services.postgres.vectors.tables import Embeddings, Item
 
 FIRST = (5, 10, 20)
 _ARCHIVED_AT_ONCE = 500

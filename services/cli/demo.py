@@ -21,7 +21,7 @@ from services.cli.output import Output
 from services.cli.questions import Question, questions_about, sample_questions
 from services.cli.reaching import opened
 from services.cli.replay import replay
-from services.cli.stack_addresses import find_running_stack, models_of
+from services.cli.stack_addresses import find_running_stack, models_of, use
 from services.cli.stack_board import StackBoard
 from services.domain.errors import InvalidInputError
 from services.domain.memories import Owner, owner_of
@@ -84,7 +84,7 @@ async def _servers(output: Output, *, embedded: bool) -> AsyncIterator[str | Non
         yield None
     elif running := find_running_stack():
         output.note(f"using the stack that runs already (process {running.pid})")
-        os.environ.update(environment_of(running) | models_of(running.llm_proxy_url))
+        use(environment_of(running) | models_of(running.llm_proxy_url))
         yield running.temporal_ui_url
     else:
         board = StackBoard(output)
@@ -93,7 +93,7 @@ async def _servers(output: Output, *, embedded: bool) -> AsyncIterator[str | Non
         async with AsyncExitStack() as exit_:
             with board.shown():
                 await exit_.enter_async_context(stack)
-            os.environ.update(environment_of(stack.addresses))
+            use(environment_of(stack.addresses))
             os.environ.update(stack.models.environment() if stack.models else {})
             yield stack.addresses.temporal_ui_url
 

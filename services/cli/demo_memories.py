@@ -8,7 +8,7 @@ from services.cli.memories import read_all, show_versions
 from services.cli.output import Output
 from services.domain.memories import KINDS, Owner
 from services.domain.messages import ArchivedMessage
-from services.postgres.brain import MemoryRecord, MemoryVersion
+from services.postgres.memories.brain import MemoryRecord, MemoryVersion
 from services.resources import Resources
 
 _MOST = 200

@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from services.cli.demo_memories import Remembered, show_memories
 from services.cli.output import Output
 from services.cli.questions import Question
-from services.cli.reading import find
 from services.cli.replay import Replayed
-from services.postgres.rooms import RoomState
-from services.postgres.search import Hit
-from services.postgres.summaries import Summary
+from services.postgres.archive.rooms import RoomState
+from services.postgres.archive.summaries import Summary
+from services.postgres.search.searching import Hit
 from services.resources import Resources
 
 # An answer further down than this is not seen.
@@ -76,8 +75,8 @@ async def search_all(resources: Resources, room_id: str, questions: Sequence[Que
     for question in questions:
         # What answers is known by its message: a memory made of it would take its place.
         kinds = ("message", "summary")
-        hits, _ = await find(resources, question.text, room_id=room_id, kinds=kinds, limit=_FIRST_HITS)
-        searched.append(Searched(question.text, question.answered_by, hits))
+        found = await resources.searching.find(question.text, room_id=room_id, kinds=kinds, limit=_FIRST_HITS)
+        searched.append(Searched(question.text, question.answered_by, found.hits))
     return searched
 
 

@@ -12,7 +12,8 @@ from services.cli.checks.redis import check_redis
 from services.cli.checks.temporal import check_temporal
 from services.cli.exit_codes import FAILED, OK
 from services.cli.output import Output, clean
-from services.resources import open_resources
+from services.domain.errors import TransientError
+from services.resources import Resources, open_resources
 
 _STYLES: dict[State, str] = {"ok": "green", "failed": "bold red", "not checkable": "yellow"}
 
@@ -23,7 +24,7 @@ async def doctor(output: Output) -> int:
             check_redis(resources),
             check_postgres(resources.database),
             check_temporal(resources.temporal),
-            check_proxy(resources.models),
+            _proxy(resources),
         )
     checks = [check for server in found for check in server]
     failed = [check for check in checks if check.state == "failed"]
@@ -33,6 +34,15 @@ async def doctor(output: Output) -> int:
             output.out.print(_line(check), soft_wrap=True)
         output.print(f"{len(checks) - len(failed)} of {len(checks)} checks found nothing wrong")
     return FAILED if failed else OK
+
+
+async def _proxy(resources: Resources) -> list[Check]:
+    """Ask for the embedding model that the database reads, where it can be asked."""
+    try:
+        read = await resources.vectors.current()
+    except TransientError:
+        read = resources.models.embedding_model
+    return await check_proxy(resources.models, resources.model, read)
 
 
 def _line(check: Check) -> Text:

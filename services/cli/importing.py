@@ -5,7 +5,6 @@ import json
 import shutil
 import uuid
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Literal
@@ -14,9 +13,7 @@ from afterturn_client.errors import InvalidFieldError
 from afterturn_client.names import MEMORY_QUEUE
 from afterturn_client.rooms import check_room_id
 from pydantic import ValidationError
-from rich.progress import Progress as Bars
-from rich.progress import TaskID
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
@@ -25,17 +22,14 @@ from activities.imports import check_origin
 from services.cli.exit_codes import OK, CommandFailedError
 from services.cli.output import Output
 from services.cli.reaching import opened
+from services.cli.running import noted_when_interrupted
+from services.cli.watching import how_to_steer, watched_run
 from services.domain.errors import InvalidInputError
 from services.imports.detection import check_text, detect
 from services.imports.folder import COPIES, ImportFolder
 from services.settings import ImportSettings, load
 from workflows.import_history import ImportHistory, ImportInput
 from workflows.names import import_history_id
-from workflows.pacing import Progress
-
-_LOOK_SECONDS = 0.5
-_ANSWER_SECONDS = 5
-_NO_WORKER_SECONDS = 15
 
 Handle = WorkflowHandle[ImportHistory, ImportResult]
 
@@ -57,20 +51,22 @@ async def import_file(output: Output, file: Path, asked: Asked, *, wait: bool) -
     wanted = _input(asked)
     await asyncio.to_thread(_check, file, wanted)
     import_id = await asyncio.to_thread(_import_id, file, wanted)
+    workflow_id = import_history_id(import_id)
+    started = {"import_id": import_id, "workflow_id": workflow_id}
     async with opened("temporal") as resources:
-        handle = await _start(resources.temporal, file, wanted, import_id)
-        started = {"import_id": import_id, "workflow_id": handle.id}
-        if not wait:
-            output.emit(started | {"state": "started"})
-            output.print(f"{handle.id} is started")
-            output.note(_how_to(handle.id))
-            return OK
-        try:
-            result = await _finished(output, handle)
-        except CommandFailedError:
-            # Workers that do not share this folder could not remove it.
-            await asyncio.to_thread(_remove_copy, import_id)
-            raise
+        with noted_when_interrupted(output, f"an import that was started goes on; {how_to_steer(workflow_id)}"):
+            handle = await _start(resources.temporal, file, wanted, import_id)
+            if not wait:
+                output.emit(started | {"state": "started"})
+                output.print(f"{workflow_id} is started")
+                output.note(how_to_steer(workflow_id))
+                return OK
+            try:
+                result = await watched_run(output, handle, run="the import", done="messages")
+            except CommandFailedError:
+                # Workers that do not share this folder could not remove it.
+                await asyncio.to_thread(_remove_copy, import_id)
+                raise
     output.emit(started | {"state": "done", **result.model_dump()})
     output.print(
         f"{result.messages_added} messages of {result.conversations} conversations are in the archive, "
@@ -125,7 +121,7 @@ async def _start(temporal: Client, file: Path, wanted: ImportInput, import_id: s
             task_queue=MEMORY_QUEUE,
         )
     except WorkflowAlreadyStartedError:
-        raise CommandFailedError(f"{workflow_id} imports this file already; {_how_to(workflow_id)}") from None
+        raise CommandFailedError(f"{workflow_id} imports this file already; {how_to_steer(workflow_id)}") from None
     except RPCError:
         await asyncio.to_thread(_remove_copy, import_id)
         raise
@@ -153,54 +149,3 @@ def _copy(file: Path, import_id: str) -> str:
     except OSError as error:
         raise InvalidInputError("IMPORT_FOLDER", f"a folder that can be written ({type(error).__name__})") from None
     return _copy_of(import_id)
-
-
-async def _finished(output: Output, handle: Handle) -> ImportResult:
-    """Show its progress until it ends; a Ctrl-C ends the watching only."""
-    result = asyncio.create_task(handle.result())
-    try:
-        with output.progress() as bars:
-            bar = bars.add_task("importing", total=100)
-            await _watch(output, handle, result, bars, bar)
-        return await result
-    except WorkflowFailureError as error:
-        raise CommandFailedError(f"{handle.id} did not end well: {_why(error)}") from None
-    except asyncio.CancelledError:
-        output.note(f"the import goes on; {_how_to(handle.id)}")
-        raise
-    finally:
-        result.cancel()
-
-
-async def _watch(output: Output, handle: Handle, result: asyncio.Task[ImportResult], bars: Bars, bar: TaskID) -> None:
-    unanswered, told = 0.0, False
-    while not result.done():
-        await asyncio.wait([result], timeout=_LOOK_SECONDS)
-        try:
-            seen = await handle.query(ImportHistory.progress, rpc_timeout=timedelta(seconds=_ANSWER_SECONDS))
-        except RPCError:
-            unanswered += _ANSWER_SECONDS
-            if unanswered >= _NO_WORKER_SECONDS and not told:
-                told = True
-                output.note("no worker answers; the import goes on when one does (`afterturn worker`)")
-        else:
-            bars.update(bar, completed=100 * (seen.share or 0), description=_line(seen))
-
-
-def _line(seen: Progress) -> str:
-    state = "paused" if seen.paused else f"{seen.per_second:.0f}/s"
-    left = "" if seen.eta_seconds is None or seen.paused else f", {timedelta(seconds=round(seen.eta_seconds))} left"
-    return f"{seen.done} messages ({state}{left})"
-
-
-def _why(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)
-
-
-def _how_to(workflow_id: str) -> str:
-    return (
-        f"watch it with `temporal workflow query --workflow-id {workflow_id} --type progress`, "
-        f"cancel it with `temporal workflow cancel --workflow-id {workflow_id}`"
-    )

@@ -10,8 +10,8 @@ from services.cli.reaching import opened
 from services.domain.errors import InvalidInputError
 from services.domain.memories import Kind, Owner, check_slug, owner_of
 from services.domain.messages import ArchivedMessage
-from services.memory_service import MemoryInput, SaveResult
-from services.postgres.brain import Brain, MemoryRecord, MemoryVersion, Origin
+from services.memories.saving import MemoryInput, SaveResult
+from services.postgres.memories.brain import Brain, MemoryRecord, MemoryVersion, Origin
 
 _PAGE = 500
 

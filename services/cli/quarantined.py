@@ -10,8 +10,8 @@ from afterturn_client.rooms import check_room_id
 from services.cli.exit_codes import FAILED, OK, CommandFailedError
 from services.cli.output import Output
 from services.cli.reaching import opened
-from services.postgres.quarantine import Quarantined
-from services.redriving import Redriven, Redriving
+from services.operations.redriving import Redriven, Redriving
+from services.postgres.archive.quarantine import Quarantined
 from services.resources import Resources
 
 

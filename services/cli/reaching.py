@@ -14,7 +14,8 @@ from temporalio.service import RPCError
 
 from services.cli.exit_codes import UnreachableError
 from services.domain.errors import TransientError
-from services.postgres.database import Database, driver_url
+from services.postgres.database import Database
+from services.postgres.server_url import driver_url
 from services.resources import Resources, open_resources
 from services.settings import DatabaseSettings, RedisSettings, load
 

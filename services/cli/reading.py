@@ -8,11 +8,9 @@ from afterturn_client.rooms import check_room_id
 from services.cli.exit_codes import OK, CommandFailedError
 from services.cli.output import Output
 from services.cli.reaching import opened
-from services.domain.errors import ModelRefusedError, ModelUnavailableError
 from services.domain.memories import Owner, owner_of
-from services.postgres.rooms import RoomState
-from services.postgres.search import HIT_KINDS, Hit
-from services.resources import Resources
+from services.postgres.archive.rooms import RoomState
+from services.postgres.search.searching import Hit
 
 _LINE = 160
 
@@ -93,41 +91,16 @@ async def search(
     if room_id is not None:
         check_room_id(room_id)
     async with opened("postgres") as resources:
-        hits, by_meaning = await find(
-            resources, query, room_id=room_id, owner=owner, kinds=kinds, as_of=as_of, limit=limit
+        found = await resources.searching.find(
+            query, room_id=room_id, owner=owner, kinds=kinds, as_of=as_of, limit=limit
         )
-    if not by_meaning:
+    if not found.by_meaning:
         output.note("the embedding model does not answer: this was searched by words alone")
-    output.emit({"query": query, "by_meaning": by_meaning, "hits": hits})
-    show_hits(output, hits)
-    if not hits:
+    output.emit({"query": query, "by_meaning": found.by_meaning, "hits": found.hits})
+    show_hits(output, found.hits)
+    if not found.hits:
         output.note("nothing was found")
     return OK
-
-
-async def find(
-    resources: Resources,
-    query: str,
-    *,
-    room_id: str | None = None,
-    owner: Owner | None = None,
-    kinds: Iterable[str] = HIT_KINDS,
-    as_of: datetime | None = None,
-    limit: int,
-) -> tuple[list[Hit], bool]:
-    """Search by words and by meaning, or by words alone while the model is away; tell which."""
-    question = await resources.search.read(query, room_id=room_id, owner=owner, now=as_of)
-    try:
-        model = resources.models.embedding_model
-        (vector,) = await resources.model.embed(
-            model=model, texts=[question.words], input_type="query", purpose="search"
-        )
-    except (ModelUnavailableError, ModelRefusedError):
-        vector = None
-    hits = await resources.search.find(
-        question, vector, room_id=room_id, owner=owner, kinds=kinds, as_of=as_of, limit=limit
-    )
-    return hits, vector is not None
 
 
 def show_hits(output: Output, hits: list[Hit]) -> None:

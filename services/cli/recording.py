@@ -44,7 +44,7 @@ async def record(
         woken = memory.waker
     output.emit({"room_id": room_id, "recorded": len(ids), "message_ids": ids, "state": "buffered"})
     output.print(f"{len(ids)} messages are recorded in {room_id}")
-    if woken.failed:
+    if woken is not None and woken.failed:
         output.note("Temporal was not reached: the messages are taken by the next sweep once it is back")
     return OK
 

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -33,6 +34,16 @@ def run(command: Command, *, as_json: bool, use_stack: bool = True) -> None:
         code, line = explain(error)
         output.error(line)
     raise typer.Exit(code)
+
+
+@contextmanager
+def noted_when_interrupted(output: Output, note: str) -> Iterator[None]:
+    """Say what goes on by itself when whoever started it leaves with Ctrl-C."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        output.note(note)
+        raise
 
 
 def _use_running_stack() -> None:

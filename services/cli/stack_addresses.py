@@ -1,10 +1,12 @@
 """Finds the servers: those that the environment or `.env` names, else the embedded stack that runs in this folder."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
-from temporalio.envconfig import ClientConfig
+from afterturn_client.environment import FILE_SUFFIX
+from afterturn_client.temporal_connection import temporal_options
 
 from services.embedded.addresses import RunningStack, read_running_stack
 from services.embedded.program import environment_of
@@ -30,8 +32,8 @@ def use_running_stack() -> RunningStack | None:
 
 def named_servers() -> list[str]:
     """Give the variables by which the environment says where a server is."""
-    named = [name for name in _ADDRESSES if os.environ.get(name)]
-    if "TEMPORAL_ADDRESS" not in named and ClientConfig.load_client_connect_config().get("target_host"):
+    named = [name for name in _ADDRESSES if os.environ.get(name) or os.environ.get(f"{name}{FILE_SUFFIX}")]
+    if "TEMPORAL_ADDRESS" not in named and temporal_options().get("target_host"):
         named.append("TEMPORAL_PROFILE")
     return named
 
@@ -47,9 +49,16 @@ def find_running_stack() -> RunningStack | None:
 
 
 def point_at(stack: RunningStack) -> None:
-    os.environ.update(environment_of(stack))
+    use(environment_of(stack))
     for name, model in models_of(stack.llm_proxy_url).items():
         os.environ.setdefault(name, model)
+
+
+def use(values: Mapping[str, str]) -> None:
+    """Let these values stand in this process, and not what files say that its environment names."""
+    for name in values:
+        os.environ.pop(f"{name}{FILE_SUFFIX}", None)
+    os.environ.update(values)
 
 
 def models_of(llm_proxy_url: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ _ADDRESS_OF = {
     "Redis": "redis_url",
     "Temporal": "temporal_address",
     "LLM proxy": "llm_proxy_url",
+    "Memory API": "api_url",
 }
 _STYLES: dict[StepState, str] = {
     "working": "yellow",

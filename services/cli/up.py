@@ -31,4 +31,7 @@ async def up(output: Output) -> int:
 
 def show_addresses(output: Output, addresses: dict[str, str]) -> None:
     output.title("Addresses")
-    output.table(("", ""), ((name.removesuffix("_url").replace("_", " "), url) for name, url in addresses.items()))
+    rows = [(name.removesuffix("_url").replace("_", " "), url) for name, url in addresses.items()]
+    if api := addresses.get("api_url"):
+        rows.append(("api docs", f"{api}/docs"))
+    output.table(("", ""), rows)

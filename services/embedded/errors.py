@@ -34,6 +34,7 @@ class ServerFailedError(StackError):
     def __init__(self, name: str, reason: str, log: Path) -> None:
         super().__init__(f"{name} {reason}; its log is {log}")
         self.name = name
+        self.log = log
 
 
 class ProgramMissingError(StackError):

@@ -1,4 +1,4 @@
-"""Our own programs as children of the stack: the LLM proxy and the worker."""
+"""Our own programs as children of the stack: the LLM proxy, the worker and the memory API."""
 
 import os
 import sys
@@ -19,6 +19,7 @@ from services.embedded.addresses import StackAddresses
 from services.embedded.ports import check_free
 from services.embedded.server import Server
 from services.embedded.temporal_server import NAMESPACE
+from services.setting_files import with_values
 
 # Is asked with the stack's addresses and the time at which the program was started.
 IsReady = Callable[[StackAddresses, float], Awaitable[bool]]
@@ -64,7 +65,8 @@ class Program(Server):
     def environment(self) -> dict[str, str]:
         # A key or certificate for another Temporal would keep them from ours.
         ours = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-        return {**ours, **self._environment, **self._plan.environment, "PYTHONUNBUFFERED": "1"}
+        values = {**self._environment, **self._plan.environment, "PYTHONUNBUFFERED": "1"}
+        return with_values(ours, values)
 
     def working_folder(self) -> Path:
         # They read the same `.env` as we do.
@@ -85,6 +87,7 @@ def environment_of(addresses: StackAddresses) -> dict[str, str]:
         "REDIS_URL": addresses.redis_url,
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "TEMPORAL_NAMESPACE": NAMESPACE,
+        "TEMPORAL_UI_URL": addresses.temporal_ui_url,
         "LLM_PROXY_URL": addresses.llm_proxy_url,
         # Memories stay on this machine unless somebody says otherwise: a key for the platform alone does not.
         "MEM0_BACKEND": os.environ.get("MEM0_BACKEND") or "open_source",
@@ -92,7 +95,7 @@ def environment_of(addresses: StackAddresses) -> dict[str, str]:
     }
 
 
-def our_programs(llm_proxy_port: int) -> list[ProgramPlan]:
+def our_programs(llm_proxy_port: int, memory_api_port: int) -> list[ProgramPlan]:
     proxy = ProgramPlan(
         "LLM proxy",
         [sys.executable, "-m", "services.llm_proxy"],
@@ -103,12 +106,29 @@ def our_programs(llm_proxy_port: int) -> list[ProgramPlan]:
     )
     # Longer than the worker itself waits for a model's answer: cut off, it would be paid for twice.
     worker = ProgramPlan("Worker", [sys.executable, "-m", "services.worker"], _worker_is_ready, stop_seconds=100.0)
-    return [proxy, worker]
+    api = ProgramPlan(
+        "Memory API",
+        [sys.executable, "-m", "services.memory_api"],
+        _api_is_ready,
+        port=memory_api_port,
+        port_variable="MEMORY_API_PORT",
+        environment={"MEMORY_API_HOST": "127.0.0.1", "MEMORY_API_PORT": str(memory_api_port)},
+    )
+    return [proxy, worker, api]
 
 
 async def _proxy_is_ready(addresses: StackAddresses, started: float) -> bool:
     del started
-    async with httpx.AsyncClient(base_url=addresses.llm_proxy_url, timeout=5, trust_env=False) as client:
+    return await _is_ready(addresses.llm_proxy_url)
+
+
+async def _api_is_ready(addresses: StackAddresses, started: float) -> bool:
+    del started
+    return addresses.api_url is not None and await _is_ready(addresses.api_url)
+
+
+async def _is_ready(url: str) -> bool:
+    async with httpx.AsyncClient(base_url=url, timeout=5, trust_env=False) as client:
         try:
             return (await client.get("/ready")).is_success
         except httpx.HTTPError:

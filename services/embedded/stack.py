@@ -24,7 +24,7 @@ from services.settings import EmbeddedSettings
 
 
 class EmbeddedStack:
-    """Postgres, Redis, Temporal, the LLM proxy and a worker, while its body runs.
+    """Postgres, Redis, Temporal, the LLM proxy, a worker and the memory API, while its body runs.
 
     What dies is started again; a server that somebody stops by its `stop` stays stopped. Enter it in the main thread:
     on Linux the servers end with the thread that started them.
@@ -35,7 +35,7 @@ class EmbeddedStack:
     ) -> None:
         self._settings = settings
         self._on_step = on_step
-        self._plans = list(our_programs(settings.llm_proxy_port) if programs is None else programs)
+        self._plans = list(_programs(settings) if programs is None else programs)
         folder = settings.afterturn_folder.absolute()
         self._folder = folder
         self._files = StackFiles(folder)
@@ -60,6 +60,7 @@ class EmbeddedStack:
             temporal_address=self.temporal.address,
             temporal_ui_url=self.temporal.ui_url,
             llm_proxy_url=f"http://{LOOPBACK}:{settings.llm_proxy_port}",
+            api_url=f"http://{LOOPBACK}:{settings.memory_api_port}",
             # Commands and worker may stand in different folders.
             import_folder=str(Path(os.environ.get("IMPORT_FOLDER") or folder / "imports").absolute()),
         )
@@ -145,6 +146,10 @@ class EmbeddedStack:
     def _watch(self, exit_: AsyncExitStack) -> None:
         watchers = [asyncio.create_task(keep_running(server, self._on_step)) for server in self.servers]
         exit_.push_async_callback(_cancel, watchers)
+
+
+def _programs(settings: EmbeddedSettings) -> list[ProgramPlan]:
+    return our_programs(settings.llm_proxy_port, settings.memory_api_port)
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

@@ -23,7 +23,7 @@ from services.embedded.steps import OnStep, silent
 CLI_VERSION = "1.5.1"
 _MODULE = f"github.com/temporalio/cli/cmd/temporal@v{CLI_VERSION}"
 # Autoscaling pollers and fairness need this one.
-_OLDEST_SERVER = (1, 29)
+OLDEST_SERVER = (1, 29)
 _DOWNLOAD_SECONDS = 90
 _BUILD_SECONDS = 1_200
 _SAY_EVERY_SECONDS = 10
@@ -45,7 +45,7 @@ async def find_temporal_cli(
     if on_path := shutil.which("temporal", path=path):
         if await _is_new_enough(Path(on_path)):
             return Path(on_path)
-        on_step(_NAME, "note", f"{on_path} is older than server {'.'.join(map(str, _OLDEST_SERVER))}: passed over")
+        on_step(_NAME, "note", f"{on_path} is older than server {'.'.join(map(str, OLDEST_SERVER))}: passed over")
     folder = (cache or cache_folder()) / f"temporal-{CLI_VERSION}"
     program = folder / "temporal"
     if program.exists():
@@ -131,7 +131,7 @@ async def _is_new_enough(program: Path) -> bool:
     )
     output, _ = await process.communicate()
     found = re.search(rb"Server (\d+)\.(\d+)", output)
-    return found is not None and (int(found[1]), int(found[2])) >= _OLDEST_SERVER
+    return found is not None and (int(found[1]), int(found[2])) >= OLDEST_SERVER
 
 
 @asynccontextmanager

@@ -1,17 +1,25 @@
+import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 
 from services.cli.checks.check import Check, judged
+from services.domain.errors import AfterturnError
+from services.llm_proxy.client import ModelClient
 from services.llm_proxy.http_client import http_client
 from services.settings import ModelSettings
 
 # It looks at every upstream first.
 _SECONDS = 15.0
+_ASKED, _TOKENS = "Say yes.", 16
 
 
-async def check_proxy(models: ModelSettings) -> list[Check]:
-    """Look at the proxy, or at any server that speaks OpenAI's format in its place."""
+async def check_proxy(models: ModelSettings, model: ModelClient, read: str) -> list[Check]:
+    """Look at the proxy, or at any server that speaks OpenAI's format in its place, and have both models answer.
+
+    `read` is the embedding model whose vectors the database reads, whatever the setting says.
+    """
     async with http_client(models.llm_proxy_url, api_key=models.proxy_key) as http:
         try:
             ready = await http.get("ready", timeout=_SECONDS)
@@ -19,12 +27,36 @@ async def check_proxy(models: ModelSettings) -> list[Check]:
         except httpx.RequestError as error:
             detail = f"LLM_PROXY_URL: {models.llm_proxy_url} does not answer ({type(error).__name__})"
             return [Check("LLM proxy: reachable", "failed", detail, "run `afterturn proxy`, or set LLM_PROXY_URL")]
+    listed = [
+        _model("SUMMARY_MODEL", models.summary_model, known),
+        _embedding_model(models.embedding_model, read, known),
+    ]
     return [
         Check("LLM proxy: reachable", "ok", models.llm_proxy_url),
         _ready(ready),
-        _model("SUMMARY_MODEL", models.summary_model, known),
-        _model("EMBEDDING_MODEL", models.embedding_model, known),
+        *listed,
+        *(await _answers(models, model, read) if all(check.state != "failed" for check in listed) else ()),
     ]
+
+
+async def _answers(models: ModelSettings, model: ModelClient, read: str) -> list[Check]:
+    asked = [{"role": "user", "content": _ASKED}]
+    return [
+        await _answer(
+            models.summary_model,
+            lambda: model.complete(model=models.summary_model, messages=asked, max_tokens=_TOKENS),
+        ),
+        await _answer(read, lambda: model.embed(model=read, texts=[_ASKED], input_type="query")),
+    ]
+
+
+async def _answer(model: str, ask: Callable[[], Awaitable[object]]) -> Check:
+    name, started = f"LLM proxy: {model} answers", time.monotonic()
+    try:
+        await ask()
+    except AfterturnError as error:
+        return Check(name, "failed", str(error), "see the log of the server that has the model")
+    return Check(name, "ok", f"in {time.monotonic() - started:.1f} s")
 
 
 async def _known(http: httpx.AsyncClient) -> set[str] | None:
@@ -57,6 +89,14 @@ def _not_ready(answer: httpx.Response) -> str:
     return (
         f"models that nobody answers for: {', '.join(lacking) or 'none'}; upstreams away: {', '.join(away) or 'none'}"
     )
+
+
+def _embedding_model(setting: str, read: str, known: set[str] | None) -> Check:
+    check = _model("EMBEDDING_MODEL", read, known)
+    if setting == read or check.state == "failed":
+        return check
+    told = f"the database reads {read}, and that counts; EMBEDDING_MODEL says {setting}"
+    return Check(check.name, "failed", told, f"set EMBEDDING_MODEL={read}: the proxy's /ready looks at it")
 
 
 def _model(variable: str, model: str, known: set[str] | None) -> Check:

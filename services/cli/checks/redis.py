@@ -6,6 +6,7 @@ from afterturn_client.redis_connection import REDIS_ERRORS, AnyRedis
 from redis.exceptions import ResponseError
 
 from services.cli.checks.check import Check, clock_check, judged
+from services.cli.checks.redis_room import check_redis_room
 from services.cli.exit_codes import UnreachableError
 from services.cli.reaching import reach_redis, redis_place
 from services.resources import Resources
@@ -25,7 +26,12 @@ async def check_redis(resources: Resources) -> list[Check]:
         return [Check("Redis: reachable", "failed", str(error), "start it, or set REDIS_URL")]
     checks = [Check("Redis: reachable", "ok", redis_place())]
     checks += [await _setting(resources.redis, name, wanted) for name, wanted in _WANTED.items()]
-    return [*checks, await _primary(resources.redis), await _clock(resources.redis)]
+    return [
+        *checks,
+        *await check_redis_room(resources.redis),
+        await _primary(resources.redis),
+        await _clock(resources.redis),
+    ]
 
 
 async def _setting(redis: AnyRedis, name: str, wanted: str) -> Check:
@@ -60,8 +66,7 @@ async def _clock(redis: AnyRedis) -> Check:
         seconds, microseconds = await redis.time()
     except (ResponseError, *REDIS_ERRORS) as error:
         return Check("Redis: clock", "not checkable", f"TIME is refused ({type(error).__name__})")
-    here = (before + time.time()) / 2
-    return clock_check("Redis", seconds + microseconds / 1_000_000 - here)
+    return clock_check("Redis", seconds + microseconds / 1_000_000, before=before, after=time.time())
 
 
 def _text(value: object) -> str:

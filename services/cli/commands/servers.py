@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def up(as_json: JsonFlag = False) -> None:
-    """Run everything on this machine until Ctrl-C: Postgres, Redis, Temporal, the LLM proxy and a worker.
+    """Run everything on this machine until Ctrl-C: Postgres, Redis, Temporal, LLM proxy, worker, memory API.
 
     The addresses also stand in .afterturn/stack.json, where the other commands find them. Answers 1, with the
     addresses, when the stack runs already.
@@ -111,20 +111,20 @@ def db_upgrade(as_json: JsonFlag = False) -> None:
 
 
 def schedules_apply(as_json: JsonFlag = False) -> None:
-    """Create the schedules or bring them up to date; one that was paused stays paused.
+    """Create the schedules or bring them up to date; a pause, and an interval of your own, stay.
 
     Example: afterturn schedules apply
     """
-    from services.cli import serving
+    from services.cli import schedules
 
-    run(serving.apply_schedules, as_json=as_json)
+    run(schedules.apply, as_json=as_json)
 
 
 def schedules_list(as_json: JsonFlag = False) -> None:
-    """List the schedules; answers 1 when one is missing.
+    """List the schedules, with their last run and what it did; answers 1 when one is missing.
 
     Example: afterturn schedules list
     """
-    from services.cli import serving
+    from services.cli import schedules
 
-    run(serving.list_schedules, as_json=as_json)
+    run(schedules.list_all, as_json=as_json)
