@@ -78,5 +78,7 @@ def _given(stdin: str, environment: dict[str, str]) -> Iterator[None]:
         yield
     finally:
         sys.stdin = terminal
-        os.environ.clear()
+        # Never emptied on the way: a worker in another thread may look at it at any time.
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)

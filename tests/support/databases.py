@@ -8,7 +8,7 @@ from services.embedded.postgres_server import PostgresServer
 
 
 async def administer(server: PostgresServer, statement: str) -> None:
-    connection = await asyncpg.connect(server.url_of("postgres"))
+    connection = await asyncpg.connect(server.url_of("postgres"), command_timeout=60)
     try:
         await connection.execute(statement)
     finally:

@@ -7,10 +7,12 @@ from afterturn_client.memory_client import MemoryClient
 
 from services.resources import Resources, open_resources
 from services.worker.run import running_workers
+from tests.support.mem0_server import API_KEY, Mem0Server
 from tests.support.openai_server import OpenAIServer
 
 SUMMARY_MODEL = "chat-model"
 EMBEDDING_MODEL = "embedding-model"
+RECORD_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -30,6 +32,8 @@ def settings_of(redis_url: str, database_url: str, temporal_address: str, model:
         "EMBEDDING_MODEL": EMBEDDING_MODEL,
         "MEM0_BACKEND": "open_source",
         "LINGER_SECONDS": "1",
+        # A machine that stands still for a second is not a Redis that is away.
+        "SECTION_REDIS_SECONDS": "10",
         "SHUTDOWN_SECONDS": "2",
     }
 
@@ -63,5 +67,17 @@ async def worker(resources: Resources) -> AsyncIterator[None]:
 
 @pytest.fixture
 async def memory(environment: None) -> AsyncIterator[MemoryClient]:
-    async with MemoryClient.connect() as client:
+    # Longer than Redis' disk may stand still here: what a turn may take is tested elsewhere.
+    async with MemoryClient.connect(seconds=RECORD_SECONDS) as client:
         yield client
+
+
+@pytest.fixture
+async def mem0(environment: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Mem0Server]:
+    """Keep memories on a stand-in for the hosted platform, where nothing lands late."""
+    async with Mem0Server() as server:
+        monkeypatch.setenv("MEM0_BACKEND", "platform")
+        monkeypatch.setenv("MEM0_API_KEY", API_KEY)
+        monkeypatch.setenv("MEM0_HOST", server.url)
+        monkeypatch.setenv("MEM0_GRACE_SECONDS", "0.01")
+        yield server

@@ -1,6 +1,7 @@
 """What the hosted Mem0 holds: its filters, its pages, its deduplication, and its slowness to list what is new."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -74,6 +75,11 @@ class Mem0Memories:
         stored.metadata = body.get("metadata", stored.metadata)
         stored.updated_at = datetime.now(UTC)
         return stored.seen()
+
+    def entities(self) -> dict[str, Any]:
+        counted = Counter(one.user_id for one in self.by_id.values())
+        found = [{"name": name, "type": "user", "total_memories": number} for name, number in counted.items()]
+        return {"count": len(found), "next": None, "previous": None, "results": found}
 
     def page(self, body: dict[str, Any], page: int, size: int) -> dict[str, Any]:
         if not 1 <= size <= MAX_PAGE:

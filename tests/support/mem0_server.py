@@ -18,10 +18,11 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.mem0_memories import BadRequestError, Mem0Memories
+from tests.support.stand_in_server import StandInServer, read_request
 
 API_KEY = "m0-test"
 PING = "GET /v1/ping/"
@@ -69,9 +70,12 @@ class Reset:
 
 @dataclass(frozen=True)
 class Late:
-    """Does the work `seconds` later, whoever is left to hear of it; the answer is an error, or a cut connection."""
+    """Does the work so many seconds later, or once it is let, whoever is left to hear of it.
 
-    seconds: float
+    The answer is an error, or a cut connection.
+    """
+
+    when: float | asyncio.Event
     status: int | None = None
 
 
@@ -87,8 +91,9 @@ class Asked:
     headers: dict[str, str]
 
 
-class Mem0Server:
+class Mem0Server(StandInServer):
     def __init__(self, memories: Mem0Memories | None = None) -> None:
+        super().__init__()
         self.memories = memories or Mem0Memories()
         self.api_key = API_KEY
         self.fault: Callable[[Asked], Fault | None] = lambda _: None
@@ -96,69 +101,20 @@ class Mem0Server:
         self.on_request: Callable[[Asked], None] = lambda _: None
         self.calls: Counter[str] = Counter()
         self.requests: list[Asked] = []
-        self.connections = 0
-        self.port = 0
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
         self._landing: set[asyncio.Task[None]] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def __aenter__(self) -> Self:
-        await self.up()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.landed()
-        await self.down()
-
-    async def up(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**20)
-            self.port = self._server.sockets[0].getsockname()[1]
-
-    async def down(self) -> None:
-        """Stop listening and cut every connection."""
-        if self._server is None:
-            return
-        self._server.close()
-        tasks = list(self._open)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
+        await super().__aexit__(kind, error, trace)
 
     async def landed(self) -> None:
         await asyncio.gather(*self._landing)
 
-    @property
-    def open_connections(self) -> int:
-        return len(self._open)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        self.connections += 1
-        try:
-            while await self._exchange(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            self._open.discard(task)
-            writer.transport.abort()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        raw = await reader.readexactly(int(headers.get("content-length", 0)))
-        asked = _asked(head[0], headers, json.loads(raw) if raw else {})
+    async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        method, target, headers, raw = await read_request(reader)
+        asked = _asked(method, target, headers, json.loads(raw) if raw else {})
         self.calls[asked.route] += 1
         self.requests.append(asked)
         self.on_request(asked)
@@ -181,16 +137,16 @@ class Mem0Server:
                 if when == "after":
                     self._do(asked)
                 return False
-            case Late(seconds=seconds, status=late_status):
-                self._land(asked, seconds)
+            case Late(when=when, status=late_status):
+                self._land(asked, when)
                 if late_status is None:
                     return False
                 await _send(writer, late_status, {"detail": "too late"})
         return True
 
-    def _land(self, asked: Asked, seconds: float) -> None:
+    def _land(self, asked: Asked, when: float | asyncio.Event) -> None:
         async def land() -> None:
-            await asyncio.sleep(seconds)
+            await (when.wait() if isinstance(when, asyncio.Event) else asyncio.sleep(when))
             self._do(asked)
 
         task = asyncio.create_task(land())
@@ -214,6 +170,8 @@ class Mem0Server:
             case "POST /v3/memories/":
                 page, size = int(asked.query.get("page", 1)), int(asked.query.get("page_size", _DEFAULT_PAGE))
                 return 200, self.memories.page(asked.body, page, size)
+            case "GET /v1/entities/":
+                return 200, self.memories.entities()
             case "GET /v1/memories/{id}/":
                 stored = self.memories.by_id.get(asked.memory_id)
                 found = stored.seen() if stored else None
@@ -227,8 +185,7 @@ class Mem0Server:
         return (200, found) if found is not None else (404, {"detail": "Memory not found!"})
 
 
-def _asked(request_line: str, headers: dict[str, str], body: dict[str, Any]) -> Asked:
-    method, target, _version = request_line.split(" ")
+def _asked(method: str, target: str, headers: dict[str, str], body: dict[str, Any]) -> Asked:
     url = urlsplit(target)
     query = {name: values[-1] for name, values in parse_qs(url.query).items()}
     path, memory_id = url.path, ""

@@ -32,7 +32,7 @@ class Kept:
 
 async def kept(database: Database) -> Kept:
     async with database.transaction() as session:
-        place = await session.scalar(text("select memory_table from embedding_models where memory_table is not null"))
+        place = await session.scalar(text("select memory_table from embedding_models where role = 'current'"))
         both = (
             "select id, content, memory_id from user_brain union all select id, content, memory_id from company_brain"
         )
@@ -54,7 +54,7 @@ async def run_sql(database: Database, statement: str, **values: Any) -> None:
 
 async def mem0_place(database: Database) -> str:
     async with database.transaction() as session:
-        place = await session.scalar(text("select memory_table from embedding_models where memory_table is not null"))
+        place = await session.scalar(text("select memory_table from embedding_models where role = 'current'"))
     return str(place)
 
 

@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.support.stand_in_server import StandInServer, read_request
 
 Answer = Callable[[dict[str, Any]], str | dict[str, Any] | Awaitable[str | dict[str, Any]]]
 Embed = Callable[[str, dict[str, Any]], list[float]]
@@ -47,6 +48,13 @@ class Slow(Fault):
     """Answers rightly, but late; a stream waits before each chunk."""
 
     seconds: float
+
+
+@dataclass(frozen=True)
+class Held(Fault):
+    """Answers rightly when the event is set; a stream waits before its first chunk."""
+
+    until: asyncio.Event
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ def echo(request: dict[str, Any]) -> str:
     return f"You said: {request['messages'][-1]['content']}"
 
 
-class OpenAIServer:
+class OpenAIServer(StandInServer):
     """`answer` gets the request and returns the text, or a whole message; it may be a coroutine function."""
 
     def __init__(
@@ -111,6 +119,7 @@ class OpenAIServer:
         models: Sequence[str] = ("chat-model", "embedding-model"),
         fault: Fault | None = None,
     ) -> None:
+        super().__init__()
         self.answer = answer
         self.embed = embed
         self.models = list(models)
@@ -121,62 +130,13 @@ class OpenAIServer:
         self.completions: list[tuple[datetime, str]] = []
         self.headers: list[dict[str, str]] = []
         self.abandoned = 0
-        self.port = 0
-        self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    async def __aenter__(self) -> Self:
-        await self.up()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.down()
-
-    async def up(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=2**20, backlog=1024)
-            self.port = self._server.sockets[0].getsockname()[1]
-
-    async def down(self) -> None:
-        """Stop listening and cut every connection."""
-        if self._server is None:
-            return
-        self._server.close()
-        tasks = list(self._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
 
     def asked(self, route: str) -> list[dict[str, Any]]:
         """The bodies of the requests to one route, oldest first."""
         return [body for asked, body in self.requests if asked == route]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections[task] = writer
-        try:
-            while await self._exchange(reader, writer):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            del self._connections[task]
-            writer.transport.abort()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        method, path, _version = head[0].split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        raw = await reader.readexactly(int(headers.get("content-length", 0)))
+    async def exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        method, path, headers, raw = await read_request(reader)
         body = json.loads(raw) if raw else {}
         route = f"{method} {path}"
         self.calls[route] += 1
@@ -184,7 +144,8 @@ class OpenAIServer:
         if route == COMPLETIONS:
             self.completions.append((datetime.now(UTC), json.dumps(body)))
         self.headers.append(headers)
-        answering = asyncio.create_task(self._respond(route, body, writer))
+        # Decided as it is counted: whoever saw the call may take the fault away without sparing it.
+        answering = asyncio.create_task(self._respond(route, body, writer, self._fault(route, body)))
         leaving = asyncio.create_task(_caller_left(reader))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -197,10 +158,16 @@ class OpenAIServer:
             leaving.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
 
-    async def _respond(self, route: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
-        fault = self.fault if self.fault and (self.fault.everywhere or route != MODELS) else None
-        if fault is None and self.refuses is not None:
-            fault = self.refuses(body)
+    def _fault(self, route: str, body: dict[str, Any]) -> Fault | None:
+        if self.fault and (self.fault.everywhere or route != MODELS):
+            return self.fault
+        return self.refuses(body) if self.refuses is not None else None
+
+    async def _respond(
+        self, route: str, body: dict[str, Any], writer: asyncio.StreamWriter, fault: Fault | None
+    ) -> bool:
+        if isinstance(fault, Held):
+            await fault.until.wait()
         match fault:
             case Reset():
                 writer.transport.abort()

@@ -28,7 +28,7 @@ class Servers:
 
 @asynccontextmanager
 async def open_platform(
-    servers: Servers, *, answer_seconds: float = 3.0, grace_seconds: float = 0.0
+    servers: Servers, *, answer_seconds: float = 20.0, grace_seconds: float = 0.0
 ) -> AsyncIterator[PlatformStore]:
     async with (
         Database.open(servers.database_url, pool_size=10) as database,

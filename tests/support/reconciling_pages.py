@@ -1,5 +1,6 @@
 """A store of memories that takes five pages to reconcile, and can be held at each."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,15 @@ PAGES = 5
 class FivePages:
     async def save(self, owner: Owner, memory: NewMemory) -> SavedMemory:
         raise AssertionError(f"{memory.slug} of {owner}: nothing is saved here")
+
+    async def erase(self, owner: Owner, entities: Sequence[str]) -> int:  # noqa: ARG002
+        return 0
+
+    async def settle(self, owner: Owner, slug: str) -> None:
+        raise AssertionError(f"{slug} of {owner}: nothing is settled here")
+
+    async def reconcile_one(self, memory_id: str) -> bool:
+        return bool(memory_id)
 
     async def reconcile(self, after: str | None, *, limit: int, repair: bool = True) -> ReconcilePage:
         page = int(after or "1")

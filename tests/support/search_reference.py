@@ -81,7 +81,9 @@ def _cosine(left: Sequence[float], right: Sequence[float]) -> float:
 
 def _meaning(similarities: dict[str, float], name: str) -> float:
     spread = pstdev(similarities.values()) if similarities else 0.0
-    if name not in similarities or spread == 0:
+    if name not in similarities:
         return 0.0
+    if spread == 0:
+        return max(similarities[name], 0)
     reach = spread * 2 * math.sqrt(math.log(max(len(similarities), 3)))
     return max(similarities[name] - fmean(similarities.values()), 0) / reach

@@ -4,7 +4,9 @@
 """
 
 import asyncio
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from services.embedded.stack import EmbeddedStack
@@ -22,8 +24,14 @@ async def main(folder: str, *ports: str) -> None:
         llm_proxy_port=proxy,
         ollama_url_internal="",
     )
-    async with EmbeddedStack(settings, programs=stand_ins(proxy)) as stack:
-        await stack.wait_for_stop_signal()
+    task = asyncio.current_task()
+    assert task
+    # A signal that comes before the stack listens ends it as well, as `afterturn` sees to.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with suppress(asyncio.CancelledError):
+        async with EmbeddedStack(settings, programs=stand_ins(proxy)) as stack:
+            await stack.wait_for_stop_signal()
 
 
 if __name__ == "__main__":

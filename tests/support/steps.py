@@ -33,21 +33,26 @@ def point(text: str) -> Point:
     return Point(client, method, "before" if when == "before" else "after")
 
 
-# Claim, archive, release, chunk cut, answer recorded, summary saved, vectors saved, extracted, memories saved,
-# digested.
+# Claim, archive, release, digest woken, chunk cut, messages' vectors kept, answer recorded, summaries kept, memories
+# saved, digested.
 STEPS = (
     ("buffer", "claim"),
     ("archive", "add"),
     ("buffer", "release"),
-    ("chunks", "cut_new"),
+    ("temporal", "start_workflow"),
+    ("digests", "take"),
+    ("digests", "begin"),
     ("answers", "record"),
-    ("summaries", "save"),
-    ("embeddings", "save"),
-    ("chunks", "extracted"),
+    ("digests", "keep"),
     ("memories", "save"),
     ("chunks", "digested"),
 )
 POINTS = tuple(Point(client, method, when) for client, method in STEPS for when in ("before", "after"))
+# Those of archiving, the others are of digesting.
+OF_ROOM_MEMORY = ("buffer", "archive", "temporal")
+# Where memories are saved by a step of their own: a chunk is marked as extracted before it.
+APART = (("chunks", "extracted"), ("memories", "save"))
+POINTS_APART = tuple(Point(client, method, when) for client, method in APART for when in ("before", "after"))
 
 Action = Callable[[Point], Awaitable[None]]
 
@@ -76,7 +81,7 @@ class Watched:
 
 def watch(resources: Resources, action: Action) -> Resources:
     """Give the same resources, with `action` run around every step."""
-    clients = dict.fromkeys(client for client, _ in STEPS)
+    clients = dict.fromkeys(client for client, _ in (*STEPS, *APART))
     changed: dict[str, Any] = {name: Watched(name, getattr(resources, name), action) for name in clients}
     return replace(resources, **changed)
 

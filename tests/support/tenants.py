@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 from services.domain.ids import message_uid
 from services.domain.memories import NewMemory, Owner, brain_id, owner_of
 from services.domain.messages import ClaimedEntry, NewMessage
-from services.postgres.archive import Archive
-from services.postgres.chunks import Chunks
+from services.postgres.archive import summaries
+from services.postgres.archive.chunks import Chunks
+from services.postgres.archive.summaries import Summary
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database
-from services.postgres.embeddings import Embeddings, Item, memory_table
-from services.postgres.memory_writing import know_owner, record
-from services.postgres.summaries import Summaries, Summary
+from services.postgres.memories.writing import know_owner, record
+from services.postgres.vectors.tables import Embeddings, Item, memory_table
 
 MODEL = "toy"
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -28,7 +29,7 @@ OWNERS = (ANA, BEN, ACME, GLOBEX)
 class Protected:
     """A protected table, the SQL that names the owner of a row in it, and a column to write.
 
-    The SQL reads `all_rooms` and `all_versions`: copies that no policy hides.
+    The SQL reads `all_rooms`, `all_versions` and `all_values`: copies that no policy hides.
     """
 
     name: str
@@ -41,8 +42,14 @@ _OF_ROOM = "(select owner_id::text from all_rooms where all_rooms.id = room_id)"
 _OF_VERSION = "(select coalesce(user_id, company_id)::text from all_versions where all_versions.id = {})"
 
 
+_OF_VALUE = "(select owner_id::text from all_values where all_values.id = value_id)"
+
+
 def protected(memories: str, vectors: str) -> tuple[Protected, ...]:
     return (
+        Protected("section_values", "owner_id::text", "key"),
+        Protected("section_commands", "owner_id::text", "namespace"),
+        Protected("section_vectors", _OF_VALUE, "model"),
         Protected("rooms", "owner_id::text", "id", tenants_write=False),
         Protected("messages", _OF_ROOM, "content", tenants_write=False),
         Protected("chunks", _OF_ROOM, "state", tenants_write=False),
@@ -87,12 +94,30 @@ async def _talk(database: Database, owner: Owner) -> None:
     room = room_of(owner)
     await archive(database, room, said_by(owner))
     chunks = Chunks(database, max_tokens=100, max_messages=10)
-    await chunks.cut_new(room)
     chunk = await chunks.next_waiting(room)
     assert chunk
     summary = Summary("a secret", "model", 1, 1, "v1", MODEL)
-    await Summaries(database).save(room, chunk.id, "chunk", summary, run_id="run")
+    async with database.transaction() as session:
+        await summaries.keep(session, room, chunk.id, {"chunk": summary}, run_id="run")
     await Embeddings(database, MODEL).save({Item(message_uid(room, "m1"), "message", room): [1.0, 0.0]})
+
+
+_SECTIONS = (
+    (
+        "insert into section_values "
+        "(id, owner_type, owner_id, section, namespace, key, value, is_compressed, raw_size) "
+        "values (gen_random_uuid(), :type, :owner, 'facts', 'default', 'secret', '1', false, 1)"
+    ),
+    (
+        "insert into section_vectors (value_id, model, version, embedding) "
+        "select id, 'toy', version, '[1,0]' from section_values where owner_type = :type and owner_id = :owner"
+    ),
+    (
+        "insert into section_commands "
+        "(id, owner_type, owner_id, namespace, of_owner, value, is_compressed, raw_size) "
+        "values (gen_random_uuid(), :type, :owner, 'default', gen_random_uuid(), '1', false, 1)"
+    ),
+)
 
 
 def _remember(session: Session, owner: Owner, memories: str) -> None:
@@ -110,6 +135,8 @@ def _remember(session: Session, owner: Owner, memories: str) -> None:
     )
     vector = f"insert into {vectors} (item_id, kind, embedding) values (:version, 'memory', '[1,0]')"  # noqa: S608
     session.execute(text(vector), of_owner)
+    for statement in _SECTIONS:
+        session.execute(text(statement), {"type": owner.type, "owner": owner.id})
     session.execute(
         text(
             "insert into mem0_intents (brain_id, action, owner_type, owner_id, slug) "

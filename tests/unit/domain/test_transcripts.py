@@ -1,6 +1,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from services.domain.messages import ArchivedMessage
 from services.domain.rolling import rolling_input
@@ -59,6 +61,34 @@ def test_an_embedded_message_comes_before_its_context() -> None:
 )
 def test_tokens_are_over_estimated_within_bounds(text: str, tokens: int) -> None:
     assert tokens * 0.95 <= estimate_tokens(text) <= tokens * 2.5
+
+
+def bounded_by(text: str) -> int:
+    """Count as the docstring of `estimate_tokens` says it, letter by letter."""
+    total = letters = spaces = 0
+    for character in f"{text}\0":
+        lower, capital = "a" <= character <= "z", "A" <= character <= "Z"
+        if not lower or not letters:
+            total += -(-letters // 3)
+            letters = 0
+        if character != "\n" and character.isspace():
+            spaces += 1
+            continue
+        total += spaces > 1
+        spaces = 0
+        if lower or capital:
+            letters += 1
+        else:
+            total += len(character.encode("utf-8", "surrogatepass"))
+    return total - 1
+
+
+@settings(deadline=None, database=None, max_examples=500)
+@given(st.text(st.one_of(st.sampled_from("aBz \n\t\u00a0\u00e9\U0001f642"), st.characters())))
+@example("HELLOworld  Ab abcd\n\n \u3000 \ud800")
+def test_tokens_are_counted_by_letters_and_bytes(text: str) -> None:
+    assert estimate_tokens(text) == bounded_by(text)
+    assert estimate_tokens(text) <= len(text.encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.parametrize("text", ["word " * 500, "ñandú " * 300, "漢字" * 400, "x" * 3_000, "🙂" * 200, "\n" * 900])

@@ -3,10 +3,11 @@ import logging
 from collections.abc import AsyncGenerator
 
 import pytest
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from services.http.contained import Contained
 from services.llm_proxy.answering import EventStream
-from services.llm_proxy.contained import Contained
 from services.llm_proxy.sse import data_of, event
 
 SECRET = "the-heron-flies-at-dawn"
@@ -29,9 +30,11 @@ async def test_a_bug_is_logged_by_its_type_alone(caplog: pytest.LogCaptureFixtur
         sent.append(message)
 
     caplog.set_level(logging.DEBUG)
-    await Contained(failing)({"type": kind, "path": "/v1/chat/completions"}, never, send)
+    await Contained(failing)(
+        {"type": kind, "path": f"/v1/{SECRET}", "route": Route("/v1/{name}", failing)}, never, send
+    )
     assert len(sent) == 1
-    assert "RuntimeError" in caplog.text
+    assert "/v1/{name} ended with RuntimeError" in caplog.text
     assert SECRET not in caplog.text
 
 

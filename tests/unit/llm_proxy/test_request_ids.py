@@ -3,8 +3,8 @@ import uuid
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from services.llm_proxy import request_ids
-from services.llm_proxy.request_ids import RequestIds
+from services.http import request_ids
+from services.http.request_ids import RequestIds
 
 
 class Application:

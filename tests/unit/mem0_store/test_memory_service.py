@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,8 +17,9 @@ from services.domain.errors import (
     PermanentError,
 )
 from services.domain.memories import MAX_CONTENT, NewMemory, Owner, SavedMemory, owner_of
-from services.mem0_store.port import ReconcilePage
-from services.memory_service import MemoryInput, MemoryService
+from services.mem0_store.port import Outcome, ReconcilePage
+from services.mem0_store.singly import save_singly
+from services.memories.saving import MemoryInput, MemoryService
 
 USER = "ana.rojas"
 
@@ -42,6 +44,23 @@ class FakeStore:
         if memory.content is None:
             return SavedMemory(memory.slug, "ended", None)
         return SavedMemory(memory.slug, "created", f"mem0-{memory.slug}")
+
+    async def save_many(
+        self,
+        said: Sequence[tuple[Owner, NewMemory]],
+        *,
+        are_new: bool = False,  # noqa: ARG002
+    ) -> list[Outcome]:
+        return await save_singly(self, said)
+
+    async def erase(self, owner: Owner, entities: Sequence[str]) -> int:
+        raise NotImplementedError
+
+    async def settle(self, owner: Owner, slug: str) -> None:
+        raise NotImplementedError
+
+    async def reconcile_one(self, memory_id: str) -> bool:
+        raise NotImplementedError
 
     async def reconcile(self, after: str | None, *, limit: int, repair: bool = True) -> ReconcilePage:
         raise NotImplementedError
@@ -95,7 +114,7 @@ async def test_memories_are_saved_under_their_owner() -> None:
         ({"slug": "a", "content": "x", "metadata": {"a": object()}}, "metadata", "JSON"),
         ({"slug": "a", "content": "x", "metadata": {"a": "no\0ne"}}, "metadata", "JSON"),
         ({"slug": "a", "content": "x", "metadata": {"a": float("nan")}}, "metadata", "JSON"),
-        ({"slug": "a", "content": "x", "owner": "someone"}, "owner", "not permitted"),
+        ({"slug": "a", "content": "x", "owner": "someone"}, "memory", "takes slug, content, kind"),
         (["slug", "content"], "memory", "valid dictionary"),
     ],
 )
@@ -200,7 +219,7 @@ async def test_without_a_store_all_is_skipped_with_one_line(caplog: pytest.LogCa
         assert result.success
     await service.save_company_memories(UUID(int=1), memories)
     await service.delete(owner_of("user", USER), "s1")
-    (record,) = [record for record in caplog.records if record.name == "services.memory_service"]
+    (record,) = [record for record in caplog.records if record.name == "services.memories.saving"]
     assert "MEM0_BACKEND" in record.getMessage()
     assert "secret" not in caplog.text
 

@@ -25,7 +25,7 @@ from services.mem0_store.failures import translated
 from services.mem0_store.opening import is_mem0_configured
 from services.mem0_store.payloads import Remembered, is_ours, payload_of
 from services.mem0_store.quiet_import import before_mem0
-from services.mem0_store.transactions import psycopg_url
+from services.postgres.server_url import psycopg_url
 from services.settings import Mem0Settings, load
 
 ANA = owner_of("user", "ana")
