@@ -26,14 +26,45 @@ from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
 from services.resources import Resources, open_resources
 from services.worker.run import serving
+from tests.replay.maintenance_scenes import (
+    holding_sections,
+    maintained,
+    maintenance_continued,
+    maintenance_cut_off,
+    maintenance_refused,
+)
+from tests.replay.reembed_scenes import reembed_continued, reembed_cut_off, reembed_refused, reembedded
+from tests.replay.webhook_scenes import (
+    delivered,
+    delivery_continued,
+    delivery_cut_off,
+    delivery_refused,
+    hints_continued,
+    hints_cut_off,
+    hints_refused,
+    hints_taken,
+)
 from tests.support.exports import write_lines
+from tests.support.loads import add, owner_id
 from tests.support.main_job import settings_of
+from tests.support.mem0_server import API_KEY, Mem0Server
 from tests.support.openai_server import OpenAIServer, Status
 from tests.support.reconciling_pages import reconciling_pages
 from tests.support.rooms import until_digested
 from tests.support.servers import SmallHistories, short_folder
 from tests.support.steps import Gates, Point, watch
-from workflows.names import IMPORT_HISTORY, import_history_id
+from workflows.names import (
+    FORGET_OWNER,
+    IMPORT_HISTORY,
+    LOAD_ALL_COMPANIES_MEMORIES,
+    LOAD_ALL_USERS_MEMORIES,
+    LOAD_COMPANY_MEMORIES,
+    LOAD_USER_MEMORIES,
+    forget_owner_id,
+    import_history_id,
+    load_all_memories_id,
+    load_memories_id,
+)
 from workflows.pacing import RateInput
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -65,8 +96,17 @@ class Scene:
         await self.client.start_workflow(IMPORT_HISTORY, wanted, id=workflow_id, task_queue=MEMORY_QUEUE)
         return workflow_id
 
+    async def start_forgetting(self, owner_id: str, **fields: object) -> None:
+        workflow_id = forget_owner_id("user", owner_id)
+        wanted = {"owner_type": "user", "owner_id": owner_id, **fields}
+        await self.client.start_workflow(FORGET_OWNER, wanted, id=workflow_id, task_queue=MEMORY_QUEUE)
+
     async def start_reconciling(self, workflow_id: str, given: dict[str, object] | None = None) -> str:
         await self.client.start_workflow("ReconcileMem0", given or {}, id=workflow_id, task_queue=MEMORY_QUEUE)
+        return workflow_id
+
+    async def start_load(self, kind: str, workflow_id: str, given: dict[str, object] | None = None) -> str:
+        await self.client.start_workflow(kind, given or {}, id=workflow_id, task_queue=MEMORY_QUEUE)
         return workflow_id
 
     async def ended(self, workflow_id: str) -> None:
@@ -80,6 +120,15 @@ class Scene:
         history = await self.client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
         text = json.dumps(_without_the_machine(json.loads(history.to_json())), indent=1)
         await asyncio.to_thread((HISTORIES / f"{name}.json").write_text, text + "\n")
+
+    async def continued_run(self, workflow_id: str) -> str:
+        """Wait for a run that was continued as new, and give it."""
+        wanted = f"WorkflowId = '{workflow_id}' and ExecutionStatus = 'ContinuedAsNew'"
+        async with asyncio.timeout(120):
+            while True:
+                async for run in self.client.list_workflows(wanted):
+                    return run.run_id
+                await asyncio.sleep(0.2)
 
     async def run_id(self, workflow_id: str) -> str | None:
         return (await self.client.get_workflow_handle(workflow_id).describe()).run_id
@@ -103,7 +152,15 @@ async def one_burst(scene: Scene) -> None:
 
 
 async def remembered(scene: Scene) -> None:
-    """A chunk has memories to save; of another one they were left by a run that was cancelled."""
+    digest = room_digest_id("room:memory")
+    await scene.turn("room:memory", "I live in Lima.")
+    await until_digested(scene.resources, "room:memory", 2)
+    await scene.ended(digest)
+    await scene.keep("room_digest.memories_saved_at_once", digest)
+
+
+async def remembered_apart(scene: Scene) -> None:
+    """A chunk has memories to save, in a step of their own; another one's were left by a run that was cancelled."""
     digest = room_digest_id("room:memory")
     await scene.turn("room:memory", "I live in Lima.")
     await until_digested(scene.resources, "room:memory", 2)
@@ -300,6 +357,70 @@ async def import_continued(scene: Scene) -> None:
     await scene.keep("import_history.finished_after_another_run", workflow_id)
 
 
+async def loaded(scene: Scene) -> None:
+    await add(scene.resources, "user", 3)
+    await add(scene.resources, "company", 3)
+    for kind, owner_type in ((LOAD_ALL_USERS_MEMORIES, "user"), (LOAD_ALL_COMPANIES_MEMORIES, "company")):
+        workflow_id = await scene.start_load(kind, load_all_memories_id(owner_type))
+        await scene.completed(workflow_id)
+        await scene.keep(f"{workflow_id.replace('-', '_')}.finished", workflow_id)
+    for kind, owner_type in ((LOAD_USER_MEMORIES, "user"), (LOAD_COMPANY_MEMORIES, "company")):
+        for way, owner in (("finished", str(owner_id(1))), ("unknown_owner", "nobody")):
+            workflow_id = load_memories_id(owner_type, owner)
+            await scene.start_load(kind, workflow_id, {f"{owner_type}_id": owner})
+            await scene.ended(workflow_id)
+            await scene.keep(f"load_{owner_type}_memories.{way}", workflow_id)
+
+
+async def load_paced(scene: Scene) -> None:
+    """Paused, slowed, resumed, and finished; then paused and cancelled; then cancelled at work, and terminated."""
+    await add(scene.resources, "user", 60, first=100)
+    slow: dict[str, object] = {"max_per_second": 5, "batch_size": 5}
+    workflow_id = await scene.start_load(LOAD_ALL_USERS_MEMORIES, load_all_memories_id("user"), slow)
+    handle = scene.client.get_workflow_handle(workflow_id)
+    await asyncio.sleep(2)
+    await handle.signal("pause")
+    await asyncio.sleep(3)
+    await handle.execute_update("set_rate", RateInput(max_per_second=10))
+    await handle.signal("resume")
+    await handle.execute_update("set_rate", RateInput(max_per_second=None))
+    await scene.completed(workflow_id)
+    await scene.keep("load_all_users_memories.paused_and_slowed", workflow_id)
+    for way in ("cancelled_in_pause", "cancelled", "terminated"):
+        await scene.start_load(LOAD_ALL_USERS_MEMORIES, workflow_id, slow)
+        await asyncio.sleep(2)
+        if way == "cancelled_in_pause":
+            await handle.signal("pause")
+            await asyncio.sleep(3)
+        await (handle.terminate() if way == "terminated" else handle.cancel())
+        await scene.ended(workflow_id)
+        await scene.keep(f"load_all_users_memories.{way}", workflow_id)
+
+
+async def load_refused(scene: Scene) -> None:
+    wrong: dict[str, object] = {"max_per_secnod": 1}
+    workflow_id = await scene.start_load(LOAD_ALL_USERS_MEMORIES, load_all_memories_id("user"), wrong)
+    await scene.ended(workflow_id)
+    await scene.keep("load_all_users_memories.wrong_input", workflow_id)
+
+
+async def load_continued(scene: Scene) -> None:
+    await add(scene.resources, "user", 60, first=200)
+    slow: dict[str, object] = {"max_per_second": 5, "batch_size": 2}
+    workflow_id = await scene.start_load(LOAD_ALL_USERS_MEMORIES, load_all_memories_id("user"), slow)
+    first = await scene.run_id(workflow_id)
+    handle = scene.client.get_workflow_handle(workflow_id)
+    for _ in range(2):
+        await asyncio.sleep(1)
+        await handle.signal("pause")
+        await asyncio.sleep(2)
+        await handle.signal("resume")
+    await handle.execute_update("set_rate", RateInput(max_per_second=None))
+    await scene.completed(workflow_id)
+    await scene.keep("load_all_users_memories.continued", workflow_id, first)
+    await scene.keep("load_all_users_memories.finished_after_another_run", workflow_id)
+
+
 async def reconciled(scene: Scene) -> None:
     workflow_id = await scene.start_reconciling("reconcile-pages")
     await scene.completed(workflow_id)
@@ -333,6 +454,35 @@ async def reconcile_continued(scene: Scene) -> None:
     await scene.keep("reconcile_mem0.finished_after_another_run", workflow_id)
 
 
+async def forgotten(scene: Scene) -> None:
+    await scene.turn("room:forgotten", "I live in Lima.")
+    await until_digested(scene.resources, "room:forgotten", 2)
+    await scene.start_forgetting("42")
+    await scene.completed(forget_owner_id("user", "42"))
+    await scene.keep("forget_owner.finished", forget_owner_id("user", "42"))
+
+
+async def forget_cut_off(scene: Scene) -> None:
+    """A cancelled run and a terminated one leave the rest to the next."""
+    for person, way in (("43", "cancelled"), ("44", "terminated")):
+        workflow_id = forget_owner_id("user", person)
+        await scene.held_at(workflow_id, Point("memory_store", "erase", "before"))
+        await scene.start_forgetting(person)
+        await scene.reached(workflow_id)
+        handle = scene.client.get_workflow_handle(workflow_id)
+        await (handle.cancel() if way == "cancelled" else handle.terminate())
+        await asyncio.sleep(1)
+        scene.gates.open[workflow_id].set()
+        await scene.ended(workflow_id)
+        await scene.keep(f"forget_owner.{way}", workflow_id)
+
+
+async def forget_refused(scene: Scene) -> None:
+    await scene.start_forgetting("42", owner="who")
+    await scene.ended(forget_owner_id("user", "42"))
+    await scene.keep("forget_owner.wrong_input", forget_owner_id("user", "42"))
+
+
 async def continued(scene: Scene) -> None:
     """On a server that calls a history long after a dozen events."""
     memory, digest = room_memory_id("room:long"), room_digest_id("room:long")
@@ -351,8 +501,26 @@ async def continued(scene: Scene) -> None:
     await scene.keep("room_digest.continued", digest, began)
 
 
+async def kept_short(scene: Scene) -> None:
+    """A room that never falls silent, and a digest with many chunks to do."""
+    memory, digest = room_memory_id("room:loud"), room_digest_id("room:loud")
+
+    async def talk() -> None:
+        for number in range(700):
+            await scene.turn("room:loud", f"turn {number}")
+            await asyncio.sleep(0.01)
+
+    talking = asyncio.create_task(talk())
+    continued = [await scene.continued_run(workflow_id) for workflow_id in (memory, digest)]
+    await talking
+    await until_digested(scene.resources, "room:loud", 1_400, seconds=120)
+    await scene.keep("room_memory.kept_short", memory, continued[0])
+    await scene.keep("room_digest.kept_short", digest, continued[1])
+
+
 SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
     one_burst,
+    kept_short,
     remembered,
     nothing_buffered,
     messages_meanwhile,
@@ -369,16 +537,53 @@ SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
     import_cancelled,
     import_refused,
     import_terminated,
+    loaded,
+    load_paced,
+    load_refused,
     reconciled,
     reconcile_cut_off,
     reconcile_refused,
+    forgotten,
+    forget_cut_off,
+    forget_refused,
+    reembedded,
+    reembed_cut_off,
+    reembed_refused,
+    maintained,
+    maintenance_refused,
+    maintenance_cut_off,
+    delivered,
+    delivery_cut_off,
+    delivery_refused,
+    hints_taken,
+    hints_cut_off,
+    hints_refused,
 )
 # On a server that calls a history long after a dozen events.
-LONG_SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (continued, import_continued, reconcile_continued)
+LONG_SCENES: tuple[Callable[[Scene], Awaitable[None]], ...] = (
+    continued,
+    import_continued,
+    load_continued,
+    reconcile_continued,
+    reembed_continued,
+    maintenance_continued,
+    delivery_continued,
+    hints_continued,
+)
 
 
 @asynccontextmanager
-async def on_stage(temporal_server: type[TemporalServer] = TemporalServer) -> AsyncIterator[Scene]:
+async def on_platform() -> AsyncIterator[Scene]:
+    """With the hosted Mem0 saving is a step of its own."""
+    async with (
+        Mem0Server() as mem0,
+        on_stage(MEM0_BACKEND="platform", MEM0_API_KEY=API_KEY, MEM0_HOST=mem0.url) as scene,
+    ):
+        yield scene
+
+
+@asynccontextmanager
+async def on_stage(temporal_server: type[TemporalServer] = TemporalServer, **more: str) -> AsyncIterator[Scene]:
     with short_folder() as folder:
         async with (
             RedisServer(folder / "redis") as redis,
@@ -389,12 +594,18 @@ async def on_stage(temporal_server: type[TemporalServer] = TemporalServer) -> As
             await upgrade(postgres.url)
             (imports := folder / "imports").mkdir()
             settings = settings_of(redis.url, postgres.url, server.address, model)
-            os.environ |= {**settings, "LINGER_SECONDS": "2", "IMPORT_FOLDER": str(imports)}
+            os.environ |= {
+                **settings,
+                "LINGER_SECONDS": "2",
+                "IMPORT_FOLDER": str(imports),
+                "WEBHOOK_ALLOW_PRIVATE": "true",
+                **more,
+            }
             gates, client = Gates(), await temporal.connect()
             async with (
                 open_resources() as resources,
                 MemoryClient.connect() as memory,
-                serving(reconciling_pages(watch(resources, gates.action), gates), client),
+                serving(holding_sections(reconciling_pages(watch(resources, gates.action), gates), gates), client),
             ):
                 yield Scene(client, resources, memory, model, gates, redis, imports)
 
@@ -411,6 +622,9 @@ async def main(wanted: Sequence[str]) -> None:
                 for act in chosen:
                     await act(scene)
                     scene.model.refuses = None
+    if not wanted or remembered_apart.__name__ in wanted:
+        async with on_platform() as scene:
+            await remembered_apart(scene)
 
 
 if __name__ == "__main__":
