@@ -1,24 +1,47 @@
 """Real servers, each started once for the whole suite when the first test asks for it."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Iterator
+import os
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
 from redis import Redis
-from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client
 
+from services.embedded.errors import ServerFailedError
 from services.embedded.postgres_server import PostgresServer
 from services.embedded.redis_server import RedisServer
 from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
 from tests.support.databases import empty_database
+from tests.support.namespaces import open_namespace
 from tests.support.servers import FAST_POSTGRES, running, short_folder
 
 _TEMPLATE = "migrated"
+_LOG_CHARACTERS = 8_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what a server that failed has written, which is gone with its folder."""
+    report = yield
+    if call.excinfo and isinstance(error := call.excinfo.value, ServerFailedError) and error.log.exists():
+        report.sections.append((f"log of {error.name}", error.log.read_text(errors="replace")[-_LOG_CHARACTERS:]))
+    return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, an equal share of it in each worker's stretch of the tests."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("chaos") or item.get_closest_marker("slow")]
+    known = set(long)
+    short = [item for item in items if item not in known]
+    size = -(-len(short) // workers)
+    items[:] = [
+        item
+        for worker in range(workers)
+        for item in (*long[worker::workers], *short[worker * size : (worker + 1) * size])
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +96,7 @@ def temporal_address(temporal_server: TemporalServer) -> str:
 
 
 @pytest.fixture
-async def temporal_namespace(temporal_server: TemporalServer) -> str:
+async def temporal_namespace(temporal_server: TemporalServer) -> AsyncIterator[str]:
     """Give each test a namespace of its own."""
-    name = f"test-{uuid.uuid4().hex}"
-    client = await Client.connect(temporal_server.address)
-    await client.workflow_service.register_namespace(
-        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=Duration(seconds=86_400))
-    )
-    return name
+    async with open_namespace(temporal_server.address) as name:
+        yield name

@@ -7,7 +7,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.priorities import BACKLOG
 from activities.sweep import SweepActivities
 from services.domain.messages import ClaimedEntry, NewMessage
-from services.postgres.imports import CLAIM_PREFIX, Imports
+from services.postgres.archive.imports import CLAIM_PREFIX, Imports
 from services.resources import Resources
 
 

@@ -10,7 +10,7 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from activities.import_steps import ImportResult
-from services.redriving import Redriving
+from services.operations.redriving import Redriving
 from services.resources import Resources
 from tests.support.exports import chat, claude, line, locomo, write_conversations, write_lines
 from tests.support.imports import everything, imported, start_import

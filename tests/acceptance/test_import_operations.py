@@ -24,10 +24,12 @@ from services.resources import Resources, open_resources
 from services.worker.run import running_workers
 from tests.support.exports import chat, line, write_conversations, write_lines
 from tests.support.imports import Handle, everything, imported, start_import
+from tests.support.listed_runs import goes_on_from, listed_runs
 from tests.support.openai_server import OpenAIServer
 from tests.support.rooms import until_digested
 from tests.support.servers import SmallHistories, short_folder
 from workflows.import_history import ImportHistory
+from workflows.names import import_history_id
 from workflows.pacing import Progress, RateInput
 
 DOCS = Path(__file__).parents[2] / "docs" / "importing.md"
@@ -160,8 +162,7 @@ async def test_a_long_import_continues_as_new_and_forgets_nothing(
                 handle = await start_import(resources, "chat.jsonl", user_id="42", max_per_second=4)
                 result = await asyncio.wait_for(handle.result(), 60)
                 ended = await progress(handle)
-                runs = [run async for run in resources.temporal.list_workflows(f"WorkflowId = '{handle.id}'")]
-    assert len(runs) > 1
+                assert await goes_on_from(resources.temporal, handle.id)
     assert (result.conversations, result.messages_added, result.repeated) == (1, 60, 5)
     assert (ended.done, ended.max_per_second) == (65, 4)
 
@@ -189,7 +190,7 @@ async def test_live_chat_is_digested_ahead_of_a_backlog_of_imported_rooms(
         await memory.record_turn("user:live", user="A live question", assistant="A live answer")
         await until(lambda: archived(resources, "user:live"))
         # One is with the model, the others and the live one are in the queue.
-        await until(lambda: queued(resources, 30))
+        await until(lambda: queued(resources, 30, live=1))
         free.set()
         for room in ("user:live", *(f"room:c{number}" for number in range(30))):
             await until_digested(resources, room, 2)
@@ -243,8 +244,8 @@ async def archived(resources: Resources, room_id: str) -> bool:
     return bool(await resources.rooms.list_rooms(room_id=room_id))
 
 
-async def queued(resources: Resources, steps: int) -> bool:
-    """Tell whether so many of the model's steps wait for a worker."""
+async def queued(resources: Resources, steps: int, *, live: int) -> bool:
+    """Tell whether so many of the model's steps wait for a worker, and so many of them ahead of the backlog."""
     queue = await resources.temporal.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=resources.temporal.namespace,
@@ -253,7 +254,11 @@ async def queued(resources: Resources, steps: int) -> bool:
             report_stats=True,
         )
     )
-    return queue.stats.approximate_backlog_count >= steps
+    ahead = [stats for priority, stats in queue.stats_by_priority_key.items() if priority < BACKLOG]
+    return (
+        queue.stats.approximate_backlog_count >= steps
+        and sum(stats.approximate_backlog_count for stats in ahead) >= live
+    )
 
 
 async def test_no_content_of_a_file_enters_temporal(import_folder: Path, resources: Resources, worker: None) -> None:
@@ -268,10 +273,9 @@ async def test_no_content_of_a_file_enters_temporal(import_folder: Path, resourc
     with pytest.raises(WorkflowFailureError):
         await imported(resources, "letter.txt", "3", user_id="42")
     found = []
-    async for run in resources.temporal.list_workflows("WorkflowType = 'ImportHistory'"):
+    for run in await listed_runs(resources.temporal, *map(import_history_id, "123")):
         handle = resources.temporal.get_workflow_handle(run.id, run_id=run.run_id)
         found.append((await handle.fetch_history()).to_json())
-    assert len(found) == 3
     assert CANARY not in "".join(found)
     assert CANARY not in "".join(item[3] for item in (await everything(resources))["quarantine"])
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from afterturn_client.memory_client import MemoryClient
 
 from services.resources import Resources, open_resources
+from tests.support.main_job import RECORD_SECONDS
 
 LOOPS = 30
 
@@ -18,9 +20,13 @@ async def use(resources: Resources, memory: MemoryClient, number: int) -> None:
     assert len(await resources.model.embed(model="embedding-model", texts=["hello"], input_type="query")) == 1
 
 
+def recorder() -> AbstractAsyncContextManager[MemoryClient]:
+    return MemoryClient.connect(seconds=RECORD_SECONDS, close_grace_seconds=0.1)
+
+
 def in_a_loop_of_its_own(number: int, *, cancelled: bool) -> None:
     async def run() -> None:
-        async with open_resources() as resources, MemoryClient.connect(close_grace_seconds=0.1) as memory:
+        async with open_resources() as resources, recorder() as memory:
             work = asyncio.gather(*(use(resources, memory, 10 * number + part) for part in range(5)))
             if cancelled:
                 await asyncio.sleep(0.005)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from afterturn_client.memory_client import MemoryClient
 from afterturn_client.names import MEMORY_QUEUE, ROOM_DIGEST, room_digest_id
+from afterturn_client.turns import turn_messages
 from sqlalchemy import text
 
 from activities.steps import DigestStatus, RoomInput
 from services.domain.memories import Owner, owner_of
-from services.postgres.brain import MemoryRecord
+from services.postgres.memories.brain import MemoryRecord
 from services.resources import Resources
 from services.worker.run import running_workers
 from tests.support.memories_kept import kept, run_sql
@@ -36,10 +37,10 @@ def remembering(model: OpenAIServer) -> Remembering:
 
 
 async def say(memory: MemoryClient, resources: Resources, *turns: str, room: str = ROOM, **more: Any) -> None:
-    """Record turns and wait until they are digested."""
+    """Record turns, all of them at once so that they are of one chunk, and wait until they are digested."""
     before = await resources.rooms.last_seq(room)
-    for turn in turns:
-        await memory.record_turn(room, user=turn, assistant="Noted!", **more)
+    parts: Any = {"assistant": "Noted!", **more}
+    await memory.record(room, [message for turn in turns for message in turn_messages(room, turn, parts)])
     await until_digested(resources, room, before + 2 * len(turns), seconds=90)
 
 
@@ -301,3 +302,38 @@ async def test_a_memory_that_can_never_be_saved_blocks_nothing(
     assert list(await memories(resources, BEN)) == ["boats"]
     status = await resources.temporal.get_workflow_handle(room_digest_id(room), result_type=DigestStatus).result()
     assert (status.memories_saved, status.memories_failed) == (1, 1)
+
+
+@pytest.mark.usefixtures("worker")
+async def test_summary_and_memories_are_asked_for_at_once(
+    resources: Resources, memory: MemoryClient, model: OpenAIServer, remembering: Remembering
+) -> None:
+    both = asyncio.Barrier(2)
+
+    async def answer_when_both_are_asked(request: dict[str, Any]) -> str | dict[str, Any]:
+        async with asyncio.timeout(20):
+            await both.wait()
+        return remembering(request)
+
+    remembering.findings = [CHOIR]
+    model.answer = answer_when_both_are_asked
+    await say(memory, resources, SAID)
+    assert list(await memories(resources)) == ["choir"]
+    assert model.calls[COMPLETIONS] == 2
+
+
+@pytest.mark.usefixtures("worker")
+async def test_memories_that_were_answered_while_the_summary_failed_are_not_asked_for_again(
+    resources: Resources, memory: MemoryClient, model: OpenAIServer, remembering: Remembering
+) -> None:
+    remembering.findings = [CHOIR]
+    model.refuses = lambda request: Status(503) if not asks_for_memories(request) and "messages" in request else None
+    await memory.record_turn(ROOM, user=SAID, assistant="Noted!")
+    async with asyncio.timeout(60):
+        while not extractions(model) or model.calls[COMPLETIONS] < 3:
+            await asyncio.sleep(0.1)
+    assert await memories(resources) == {}
+    model.refuses = None
+    await until_digested(resources, ROOM, 2, seconds=90)
+    assert list(await memories(resources)) == ["choir"]
+    assert extractions(model) == 1

@@ -80,7 +80,7 @@ async def test_a_canary_is_found_in_no_history_and_no_log(
     async with asyncio.timeout(60):
         while "IntegrityError" not in said(worker_log):
             await asyncio.sleep(0.2)
-        while "save_memories" not in await failing_steps(resources, "user:4"):
+        while "digest_next" not in await failing_steps(resources, "user:4"):
             await asyncio.sleep(0.2)
     for table in ("messages", "user_brain"):
         await database.execute(f"alter table {table} drop constraint broken")

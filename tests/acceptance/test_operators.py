@@ -1,12 +1,16 @@
 """What operators ask of the room workflows: flush, status, pause of the sweep, a worker without a cache."""
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from afterturn_client.memory_client import MemoryClient
 from afterturn_client.names import MEMORY_QUEUE, room_memory_id
-from temporalio.client import WithStartWorkflowOperation
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
 
 from activities.steps import RoomInput
 from services.resources import Resources
@@ -50,10 +54,20 @@ async def test_status_says_what_a_room_waits_for(
     monkeypatch.setenv("LINGER_SECONDS", "50")
     async with running_workers():
         await memory.record_turn("user:1", user="asks")
-        await asyncio.sleep(2)
         handle = resources.temporal.get_workflow_handle(room_memory_id("user:1"))
+        async with asyncio.timeout(60):
+            while not await waits(handle):
+                await asyncio.sleep(0.05)
         assert (await handle.query(RoomMemory.status)).step == "waiting"
         assert await flush(resources, "user:1") == 1
+
+
+async def waits(handle: WorkflowHandle[Any, Any]) -> bool:
+    """Tell whether a run has set a timer; it may not have been started yet."""
+    with suppress(RPCError):
+        events = (await handle.fetch_history()).events
+        return any(event.event_type == EventType.EVENT_TYPE_TIMER_STARTED for event in events)
+    return False
 
 
 async def test_everything_is_replayed_at_each_step_when_workflows_are_not_cached(

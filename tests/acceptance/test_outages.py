@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,12 +18,14 @@ from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
 from services.resources import Resources, open_resources
 from services.worker.run import running_workers
-from tests.support.main_job import settings_of
+from tests.support.main_job import RECORD_SECONDS, settings_of
 from tests.support.openai_server import COMPLETIONS, EMBEDDINGS, Embed, OpenAIServer, Status
+from tests.support.remembering import asks_for_memories
 from tests.support.rooms import keys_left, until_digested
 from tests.support.servers import FAST_POSTGRES, running, short_folder
 
 ROOM = "user:42"
+PROBE = "hello"
 
 
 @contextmanager
@@ -55,7 +58,7 @@ async def test_recording_succeeds_with_everything_else_down_and_all_is_digested_
     await postgres.stop()
     await temporal.stop()
     await model.down()
-    async with MemoryClient.connect(close_grace_seconds=0.2) as memory:
+    async with MemoryClient.connect(seconds=10, close_grace_seconds=0.2) as memory:
         started = time.monotonic()
         for turn in range(5):
             await memory.record_turn(ROOM, user=f"asks {turn}", assistant=f"hears {turn}")
@@ -70,7 +73,7 @@ async def test_recording_succeeds_with_everything_else_down_and_all_is_digested_
         assert [message.content for message in await resources.rooms.messages(ROOM)] == expected
 
         for server in (postgres, redis, temporal):
-            async with MemoryClient.connect() as memory:
+            async with MemoryClient.connect(seconds=RECORD_SECONDS) as memory:
                 await memory.record_turn(ROOM, user=f"before {type(server).__name__} dies", assistant="noted")
             await server.kill()
             await asyncio.sleep(6)
@@ -84,7 +87,7 @@ async def test_with_redis_down_recording_fails_at_once_and_may_be_repeated(
     servers: tuple[RedisServer, PostgresServer, TemporalServer],
 ) -> None:
     redis, _, temporal = servers
-    async with MemoryClient.connect(redis.url, temporal.address, close_grace_seconds=0.2) as memory:
+    async with MemoryClient.connect(redis.url, temporal.address, seconds=10, close_grace_seconds=0.2) as memory:
         await redis.stop()
         started = time.monotonic()
         with pytest.raises(RecordingFailedError) as failure:
@@ -97,14 +100,14 @@ async def test_with_redis_down_recording_fails_at_once_and_may_be_repeated(
 
 async def test_a_producer_that_only_pushes_is_served(worker: None, resources: Resources) -> None:
     await resources.redis.rpush(buffer_key("user:77"), b'{"role": "user", "content": "I only push."}')
-    await until_digested(resources, "user:77", 1, seconds=60)
+    await until_digested(resources, "user:77", 1, seconds=120)
     [message] = await resources.rooms.messages("user:77")
     assert (message.content, message.user_id) == ("I only push.", "77")
 
 
 @pytest.mark.parametrize("how", ["unreachable", "overloaded", "unauthorised"])
 async def test_without_the_model_redis_is_emptied_and_nothing_is_quarantined(
-    how: str, worker: None, resources: Resources, memory: MemoryClient, model: OpenAIServer
+    how: str, resources: Resources, memory: MemoryClient, model: OpenAIServer
 ) -> None:
     if how == "unreachable":
         await model.down()
@@ -112,41 +115,44 @@ async def test_without_the_model_redis_is_emptied_and_nothing_is_quarantined(
         model.fault = Status(503 if how == "overloaded" else 401)
     for turn in range(5):
         await memory.record_turn(ROOM, user=f"asks {turn}", assistant="hears")
-    await until_archived(resources, ROOM, 10)
-    assert await keys_left(resources) == []
-    await asyncio.sleep(8)  # enough failures that a chunk would be suspected
-    assert await resources.quarantine.list_open() == []
+    # Only now does a worker look: all turns are of one chunk.
+    async with running_workers():
+        await until_archived(resources, ROOM, 10)
+        assert await keys_left(resources) == []
+        await asyncio.sleep(8)  # enough failures that a chunk would be suspected
+        assert await resources.quarantine.list_open() == []
 
-    if how == "unreachable":
-        await model.up()
-    else:
-        model.fault = None
-    model.calls.clear()
-    await until_digested(resources, ROOM, 10, seconds=90)
-    assert model.calls[COMPLETIONS] == 2  # a summary, and what is worth remembering
-    assert model.calls[EMBEDDINGS] == 1
+        model.requests.clear()
+        if how == "unreachable":
+            await model.up()
+        else:
+            model.fault = None
+        await until_digested(resources, ROOM, 10, seconds=90)
+    assert without_probes(model, COMPLETIONS) == 2  # a summary, and what is worth remembering
+    assert without_probes(model, EMBEDDINGS) == 2  # the messages, and the summary
 
 
 async def test_an_answer_that_was_recorded_is_not_asked_for_again(
     worker: None, resources: Resources, memory: MemoryClient, model: OpenAIServer
 ) -> None:
-    model.embed = cut_off_twice(model.embed)
+    model.embed = cut_off_twice_after_an_answer(model)
     await memory.record_turn(ROOM, user="I moved to Lima.", assistant="Noted!")
-    await until_archived(resources, ROOM, 2)
-    while not model.calls[EMBEDDINGS]:
-        await asyncio.sleep(0.1)
-    assert model.calls[COMPLETIONS] == 1
     await until_digested(resources, ROOM, 2, seconds=60)
-    assert model.calls[COMPLETIONS] == 2
-    assert model.calls[EMBEDDINGS] == 4  # two were cut off, one is of the memory
+    assert without_probes(model, COMPLETIONS) == 2  # a summary, and what is worth remembering
+    assert without_probes(model, EMBEDDINGS) == 5  # the messages, the summary, the memory; two were cut off
 
 
-def cut_off_twice(embed: Embed) -> Embed:
-    """Cut the connection of the first two requests."""
-    left = iter(range(2))
+def without_probes(model: OpenAIServer, route: str) -> int:
+    """Count the requests that are about the chat: a word is asked for to learn whether the model answers anybody."""
+    return sum(body.get("max_tokens") != 1 and body.get("input") != [PROBE] for body in model.asked(route))
+
+
+def cut_off_twice_after_an_answer(model: OpenAIServer) -> Embed:
+    """Cut the connection of the first two requests that are about the chat and follow an answer."""
+    embed, left = model.embed, iter(range(2))
 
     def cutting(text: str, request: dict[str, Any]) -> list[float]:
-        if next(left, None) is not None:
+        if text != PROBE and model.calls[COMPLETIONS] and next(left, None) is not None:
             raise ConnectionAbortedError
         return embed(text, request)
 
@@ -162,11 +168,19 @@ async def until_archived(resources: Resources, room_id: str, messages: int, *, s
 async def test_a_model_that_says_when_to_come_back_is_not_asked_before(
     worker: None, resources: Resources, memory: MemoryClient, model: OpenAIServer
 ) -> None:
-    model.fault = Status(429, retry_after="6")
+    model.refuses = lambda request: Status(429, retry_after="6") if asks_for_a_summary(request) else None
     await memory.record_turn(ROOM, user="I moved to Lima.", assistant="Noted!")
-    while not model.calls[COMPLETIONS]:
+    while not summaries_asked_for(model):
         await asyncio.sleep(0.05)
-    model.fault = None
+    model.refuses = None
     await until_digested(resources, ROOM, 2, seconds=60)
-    first, second, *_ = [when for when, _ in model.completions]
+    first, second = summaries_asked_for(model)
     assert (second - first).total_seconds() >= 6
+
+
+def summaries_asked_for(model: OpenAIServer) -> list[datetime]:
+    return [when for when, body in model.completions if "response_format" not in body]
+
+
+def asks_for_a_summary(request: dict[str, Any]) -> bool:
+    return "messages" in request and not asks_for_memories(request)

@@ -14,22 +14,12 @@ from services.domain.memories import owner_of
 from services.resources import open_resources
 from services.worker.run import serving
 from services.worker.schedules import schedules
-from tests.support.mem0_server import API_KEY, LIST, Mem0Server, Status
+from tests.support.mem0_server import LIST, Mem0Server, Status
 from tests.support.platform_store import held, said
 from workflows.names import MEMORY_QUEUE, RECONCILE_MEM0_SCHEDULE
 from workflows.reconcile_mem0 import ReconcileMem0
 
 ANA = owner_of("user", "ana")
-
-
-@pytest.fixture
-async def mem0(environment: None, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Mem0Server]:
-    async with Mem0Server() as server:
-        monkeypatch.setenv("MEM0_BACKEND", "platform")
-        monkeypatch.setenv("MEM0_API_KEY", API_KEY)
-        monkeypatch.setenv("MEM0_HOST", server.url)
-        monkeypatch.setenv("MEM0_GRACE_SECONDS", "0.01")
-        yield server
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from services.resources import open_resources
 from services.worker.run import running_workers
 from tests.integration.llm_proxy.conftest import running_proxy
-from tests.support.openai_server import OpenAIServer, Status
+from tests.support.main_job import RECORD_SECONDS
+from tests.support.openai_server import MODELS, OpenAIServer, Status
 from tests.support.rooms import until_digested
 from tests.support.trace_collector import TraceCollector, attributes
 
@@ -33,9 +34,14 @@ async def digested(model: OpenAIServer, monkeypatch: pytest.MonkeyPatch, endpoin
         monkeypatch.setenv("LLM_PROXY_URL", url)
         quoting = f'{{"error": {{"message": "{CANARY}"}}}}'.encode()
         model.fault = Status(503, retry_after="1", body=quoting)
-        async with open_resources() as resources, running_workers(), MemoryClient.connect() as memory:
+        async with (
+            open_resources() as resources,
+            running_workers(),
+            MemoryClient.connect(seconds=RECORD_SECONDS) as memory,
+        ):
             await memory.record_turn(ROOM, user=f"I live in Lima. {CANARY}", assistant="Noted.", user_id="ana")
-            while not model.completions:
+            # The digest's: the proxy asks for the list of models by itself, and is answered.
+            while model.calls.total() == model.calls[MODELS]:
                 await asyncio.sleep(0.05)
             model.fault = None
             await until_digested(resources, ROOM, 2)

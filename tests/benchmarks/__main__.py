@@ -26,8 +26,9 @@ from services.domain.messages import ClaimedEntry, NewMessage
 from services.embedded.postgres_server import PostgresServer
 from services.embedded.redis_server import RedisServer
 from services.embedded.temporal_server import TemporalServer
-from services.postgres.embeddings import Item
 from services.postgres.migrate import upgrade
+from services.postgres.search.searching import Search
+from services.postgres.vectors.tables import Embeddings, Item
 from services.resources import Resources, open_resources
 from services.worker.run import serving
 from tests.support.main_job import settings_of
@@ -86,6 +87,8 @@ async def search(resources: Resources) -> list[tuple[str, ...]]:
     def vector() -> list[float]:
         return [random.gauss() for _ in range(DIMENSIONS)]
 
+    model = resources.models.embedding_model
+    embeddings, search = Embeddings(resources.database, model), Search(resources.database, model)
     for start in range(0, ARCHIVED, 500):
         entries = [
             ClaimedEntry(
@@ -97,7 +100,7 @@ async def search(resources: Resources) -> list[tuple[str, ...]]:
         ]
         await resources.archive.add("user:s", "claim", entries, run_id="bench")
         items = [Item(message_uid("user:s", f"m{n}"), "message", "user:s") for n in range(start, start + 500)]
-        await resources.embeddings.save({item: vector() for item in items})
+        await embeddings.save({item: vector() for item in items})
 
     async def scan(_: int) -> None:
         async with resources.database.transaction() as session:
@@ -109,7 +112,7 @@ async def search(resources: Resources) -> list[tuple[str, ...]]:
 
     scans = await timed(SEARCHES, scan)
     hybrid = await timed(
-        SEARCHES, lambda _: resources.search.find(" ".join(random.choices(WORDS, k=6)), vector(), room_id="user:s")
+        SEARCHES, lambda _: search.find(" ".join(random.choices(WORDS, k=6)), vector(), room_id="user:s")
     )
     return [row(f"vector scan, {ARCHIVED} messages", scans, scans), row("hybrid search", hybrid, scans)]
 

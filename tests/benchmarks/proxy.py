@@ -6,7 +6,6 @@ beside what it is compared with in the same run: on a busy machine only the rati
 
 import asyncio
 import os
-import socket
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from services.embedded.ports import free_port
 from tests.support.openai_server import COMPLETIONS, EMBEDDINGS, OpenAIServer, Slow
 
 CALLS = 300
@@ -40,9 +40,7 @@ CHAT: dict[str, Any] = {"model": "chat-model", "messages": [{"role": "user", "co
 @asynccontextmanager
 async def running(**settings: str) -> AsyncIterator[str]:
     """Run the proxy, and give its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     unset = {"OLLAMA_URL_INTERNAL": "", "LLM_PROXY_EMBEDDING_CACHE_BYTES": "0", "LLM_PROXY_PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.llm_proxy", env={**os.environ, **unset, **settings}

@@ -18,11 +18,11 @@ from rich.table import Table
 from services.domain.ids import message_uid
 from services.domain.messages import ClaimedEntry, NewMessage
 from services.embedded.postgres_server import PostgresServer
-from services.postgres.archive import Archive
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database, Tenant
-from services.postgres.embeddings import Embeddings, Item
 from services.postgres.migrate import upgrade
-from services.postgres.search import Search
+from services.postgres.search.searching import Search
+from services.postgres.vectors.tables import Embeddings, Item
 from tests.support import many_memories
 from tests.support.servers import short_folder
 

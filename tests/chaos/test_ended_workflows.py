@@ -12,9 +12,8 @@ from services.resources import Resources
 from services.worker.run import serving
 from tests.support.memories_kept import kept
 from tests.support.rooms import keys_left, until_digested
-from tests.support.steps import POINTS, Gates, Point, watch
+from tests.support.steps import OF_ROOM_MEMORY, POINTS, Gates, Point, watch
 
-OF_ROOM_MEMORY = ("buffer", "archive")
 TURNS = 3
 
 

@@ -67,7 +67,7 @@ async def test_a_wrong_file_is_refused_before_anything_starts(afterturn: Command
 @pytest.fixture
 def own_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep away from a stack that runs on this machine, and from servers that the environment names."""
-    for variable in ("REDIS_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "LLM_PROXY_PORT"):
+    for variable in ("REDIS_PORT", "TEMPORAL_PORT", "TEMPORAL_UI_PORT", "LLM_PROXY_PORT", "MEMORY_API_PORT"):
         monkeypatch.setenv(variable, str(free_port()))
     for variable in ("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "LLM_PROXY_URL"):
         monkeypatch.delenv(variable, raising=False)

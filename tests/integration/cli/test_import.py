@@ -10,6 +10,7 @@ from temporalio.exceptions import CancelledError
 from services.resources import Resources
 from tests.support.command_line import CommandLine
 from tests.support.exports import chat, line, write_lines
+from tests.support.listed_runs import until_listed
 
 
 def chats(path: Path, conversations: int = 3) -> Path:
@@ -82,7 +83,7 @@ async def test_a_start_while_it_runs_is_refused_with_its_id(
 async def test_ctrl_c_leaves_the_import_running_and_says_how_to_go_on(
     import_folder: Path, worker: None, resources: Resources, afterturn: CommandLine, tmp_path: Path
 ) -> None:
-    file = write_lines(tmp_path / "chat.jsonl", range(120))
+    file = write_lines(tmp_path / "chat.jsonl", range(400))
     process = await afterturn.start("import", str(file), "--user", "42", "--max-per-second", "10")
     try:
         async with asyncio.timeout(60):
@@ -95,12 +96,14 @@ async def test_ctrl_c_leaves_the_import_running_and_says_how_to_go_on(
             process.kill()
             await process.wait()
     assert process.returncode == 130
-    [run] = [run async for run in resources.temporal.list_workflows("WorkflowType = 'ImportHistory'")]
-    assert "the import goes on" in err.decode()
+    [run] = await until_listed(resources.temporal, "WorkflowType = 'ImportHistory'")
+    assert "an import that was started goes on" in err.decode()
     assert f"temporal workflow cancel --workflow-id {run.id}" in err.decode()
     assert run.status == WorkflowExecutionStatus.RUNNING
-    await asyncio.wait_for(resources.temporal.get_workflow_handle(run.id).result(), 60)
-    assert len(await resources.rooms.messages("user:42")) == 120
+    going_on = resources.temporal.get_workflow_handle(run.id)
+    await going_on.execute_update("set_rate", {"max_per_second": None})
+    await asyncio.wait_for(going_on.result(), 60)
+    assert len(await resources.rooms.messages("user:42")) == 400
     assert copies(import_folder) == []
 
 

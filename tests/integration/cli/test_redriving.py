@@ -83,7 +83,6 @@ async def test_an_id_that_stands_for_other_content_stays_once(
 async def test_a_quarantined_chunk_is_put_back(environment: None, resources: Resources, afterturn: CommandLine) -> None:
     await set_aside(resources, raw())
     await afterturn("redrive", "--all")
-    await resources.chunks.cut_new(ROOM)
     chunk = await resources.chunks.next_waiting(ROOM)
     assert chunk is not None
     await resources.chunks.quarantine(chunk, reason="model_fails", detail="status 500", run_id="a-run")

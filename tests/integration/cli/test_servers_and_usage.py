@@ -10,7 +10,7 @@ import pytest
 from services.embedded.ports import free_port
 from services.embedded.postgres_server import PostgresServer
 from services.resources import Resources
-from services.worker.schedules import apply_schedules
+from services.worker.schedules import apply_schedules, schedules
 from tests.support.command_line import CommandLine
 from tests.support.openai_server import OpenAIServer
 
@@ -19,6 +19,11 @@ COMMANDS = (
     ("demo",),
     ("worker",),
     ("proxy",),
+    ("api",),
+    ("context",),
+    ("keys", "create"),
+    ("keys", "list"),
+    ("keys", "revoke"),
     ("doctor",),
     ("record",),
     ("import",),
@@ -31,6 +36,9 @@ COMMANDS = (
     ("db", "upgrade"),
     ("schedules", "apply"),
     ("schedules", "list"),
+    ("restored",),
+    ("replay",),
+    ("forget", "list"),
 )
 
 
@@ -116,11 +124,12 @@ async def test_schedules_are_applied_and_listed(
     missing = await afterturn("schedules", "list", "--json")
     assert (missing.code, missing.document["schedules"][0]["state"]) == (1, "missing")
     applied = await afterturn("schedules", "apply", "--json")
-    assert (applied.code, applied.document) == (0, {"applied": ["process-rooms", "reconcile-mem0"]})
+    assert (applied.code, applied.document) == (0, {"applied": list(schedules())})
     await resources.temporal.get_schedule_handle("process-rooms").pause()
     await apply_schedules(resources.temporal)
-    (listed, _) = (await afterturn("schedules", "list", "--json")).document["schedules"]
-    assert (listed["id"], listed["state"], listed["every_seconds"]) == ("process-rooms", "paused", 30.0)
+    listed = (await afterturn("schedules", "list", "--json")).document["schedules"]
+    assert [row["id"] for row in listed] == list(schedules())
+    assert (listed[0]["state"], listed[0]["every_seconds"], listed[0]["interval"]) == ("paused", 30.0, "ours")
 
 
 async def test_a_worker_serves_until_it_is_told_to_stop(environment: None, afterturn: CommandLine) -> None:
@@ -141,7 +150,7 @@ async def test_the_proxy_serves_until_it_is_told_to_stop(
     port = free_port()
     settings = {"LLM_PROXY_PORT": str(port), "OPENAI_COMPATIBLE_URL": model.url}
     process = await afterturn.start("proxy", "--json", **settings)
-    async with asyncio.timeout(60), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
         while True:
             try:
                 ready = await http.get("/ready")

@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 
 
 class RedisWire:
-    """`requests` counts what arrived in one piece from a client, which one small command does."""
+    """`requests` counts what arrived in one piece from a client, which one small command does.
+
+    As many connections as `cuts` says are cut when their next request arrives. It is lost, but for `cuts_after`.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -15,6 +18,8 @@ class RedisWire:
         self._tasks: list[asyncio.Task[None]] = []
         self.requests = 0
         self.loses_answers = False
+        self.cuts = 0
+        self.cuts_after = False
         self.url = ""
 
     @classmethod
@@ -34,13 +39,21 @@ class RedisWire:
         from_redis, to_redis = await asyncio.open_connection(*self._target)
         self._writers += [writer, to_redis]
         self._tasks += [
-            asyncio.create_task(self._pass_requests(reader, to_redis)),
+            asyncio.create_task(self._pass_requests(reader, to_redis, writer)),
             asyncio.create_task(self._pass_answers(from_redis, writer)),
         ]
 
-    async def _pass_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
         while data := await reader.read(65_536):
             self.requests += 1
+            if self.cuts:
+                self.cuts -= 1
+                client.transport.abort()
+                if self.cuts_after:
+                    writer.write(data)
+                return
             writer.write(data)
 
     async def _pass_answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,6 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -46,6 +47,7 @@ async def buffered(redis_url: str, room_id: str) -> list[Message]:
 
 
 async def test_a_turn_is_recorded_with_ids_time_and_person(memory: MemoryClient, redis_url: str) -> None:
+    before = time.time()
     receipt = await memory.record_turn(
         "user:42",
         user="I moved to Lima",
@@ -65,7 +67,7 @@ async def test_a_turn_is_recorded_with_ids_time_and_person(memory: MemoryClient,
         assert (message.user_id, message.company_id, message.remember) == ("42", "c1", False)
         assert message.metadata == {"channel": "web"}
         assert message.sent_at
-        assert abs(message.sent_at.timestamp() - time.time()) < 5
+        assert before <= message.sent_at.timestamp() <= time.time()
 
 
 async def test_a_turn_without_a_reply_is_one_message(memory: MemoryClient, redis_url: str) -> None:
@@ -127,8 +129,8 @@ async def test_a_down_temporal_hinders_no_turn_and_is_said_once_without_content(
         for number in range(20):
             await memory.record_turn(f"user:{number}", user=SECRET)
         assert time.monotonic() - started < 20
-    assert memory.waker.failed == 20
-    assert memory.waker.sent == 0
+    assert memory.waker
+    assert (memory.waker.sent, memory.waker.failed) == (0, 20)
     own = [record.getMessage() for record in caplog.records if record.name.startswith("afterturn_client")]
     assert len(own) == 1
     assert SECRET not in caplog.text
@@ -162,12 +164,20 @@ async def test_a_down_redis_fails_at_once_and_hands_back_what_to_try_again() -> 
     assert SECRET not in f"{caught.value!r} {caught.value.__cause__}"
 
 
+async def until_connected(memory: MemoryClient) -> None:
+    """Record elsewhere, as often as it takes where a call has little time."""
+    while True:
+        with suppress(RecordingFailedError):
+            await memory.record_turn("user:elsewhere", user="a")
+            return
+
+
 async def test_a_redis_that_hangs_fails_within_the_time_limit(redis_url: str) -> None:
     async with (
         RedisWire.to(redis_url) as wire,
         MemoryClient.connect(wire.url, NOWHERE, seconds=0.4, close_grace_seconds=0) as memory,
     ):
-        await memory.record_turn("user:42", user="a")
+        await until_connected(memory)
         wire.loses_answers = True
         started = time.monotonic()
         with pytest.raises(RecordingFailedError):
@@ -179,16 +189,17 @@ async def test_trying_again_after_a_lost_answer_repeats_the_same_messages(redis_
     async with (
         RedisWire.to(redis_url) as wire,
         MemoryClient.connect(wire.url, NOWHERE, seconds=0.4, close_grace_seconds=0) as memory,
+        MemoryClient.connect(wire.url, NOWHERE, seconds=20, close_grace_seconds=0) as later,
     ):
-        await memory.record_turn("user:42", user="a")
+        await until_connected(memory)
         wire.loses_answers = True
         with pytest.raises(RecordingFailedError) as caught:
             await memory.record_turn("user:42", user="b", assistant="c")
         wire.loses_answers = False
-        receipt = await memory.record(caught.value.room_id, caught.value.messages)
+        receipt = await later.record(caught.value.room_id, caught.value.messages)
     recorded = await buffered(redis_url, "user:42")
-    assert recorded[1:3] == recorded[3:5] == list(caught.value.messages)
-    assert receipt.message_ids == tuple(message.id for message in recorded[1:3])
+    assert recorded == 2 * list(caught.value.messages)
+    assert receipt.message_ids == tuple(message.id for message in recorded[:2])
 
 
 async def test_a_full_redis_says_so_and_stores_nothing(own_redis: RedisServer) -> None:

@@ -27,12 +27,14 @@ async def test_a_batch_that_is_crossed_in_one_step_wakes_too(redis_url: str) -> 
 
 async def test_the_mark_holds_the_last_append_and_lives_from_the_first(redis_url: str) -> None:
     async with open_redis(redis_url) as redis:
-        await record_entries(redis, ROOM, [b"a"], wake_ttl_ms=5_000)
+        await record_entries(redis, ROOM, [b"a"], wake_ttl_ms=60_000)
         await asyncio.sleep(0.2)
-        await record_entries(redis, ROOM, [b"b"], wake_ttl_ms=5_000)
+        before = time.time()
+        await record_entries(redis, ROOM, [b"b"], wake_ttl_ms=60_000)
         last = int(await redis.get(wake_key(ROOM)) or 0)
-        assert abs(last - time.time() * 1000) < 150
-        assert await redis.pttl(wake_key(ROOM)) <= 4_800
+        # Redis counts whole milliseconds.
+        assert before * 1000 - 1 <= last <= time.time() * 1000
+        assert await redis.pttl(wake_key(ROOM)) <= 59_800
 
 
 async def test_a_wake_up_that_never_arrived_is_asked_for_again(redis_url: str) -> None:
@@ -83,6 +85,6 @@ async def test_a_cancelled_task_stays_cancelled(redis_url: str) -> None:
             task = asyncio.create_task(busy(redis))
             await asyncio.sleep((number % 20) / 20_000)
             task.cancel()
-            done, _ = await asyncio.wait([task], timeout=2)
+            done, _ = await asyncio.wait([task], timeout=30)
             assert done
         assert await redis.ping()

@@ -14,6 +14,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 
 from services.embedded.addresses import StackAddresses
 from services.embedded.errors import PortTakenError, ServerFailedError
+from services.embedded.ports import free_port
 from services.embedded.postgres_server import PostgresServer
 from services.embedded.program import Program, ProgramPlan
 from services.embedded.redis_server import RedisServer
@@ -151,6 +152,20 @@ async def test_a_taken_port_is_told_by_name(folder: Path) -> None:
         for owner, server in _of_port(folder, port):
             with pytest.raises(PortTakenError, match=f"^port {port} for {owner} is taken"):
                 await server.start()
+
+
+def test_no_connection_is_given_a_servers_port_before_it_listens_there() -> None:
+    told = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first, last = map(int, told.read_text().split()) if told.exists() else (49_152, 65_535)
+    ports = [free_port() for _ in range(100)]
+    assert len(set(ports)) == len(ports)
+    assert not any(first <= port <= last for port in ports)
+
+
+def test_a_port_that_somebody_listens_on_is_passed_over() -> None:
+    taken = free_port()
+    with socket.create_server(("127.0.0.1", taken)):
+        assert taken not in {free_port() for _ in range(10_000)}
 
 
 async def test_a_start_ends_what_an_earlier_run_left_behind(folder: Path) -> None:

@@ -99,6 +99,7 @@ async def test_it_runs_publishes_its_addresses_and_stops_clean(settings: Embedde
             "temporal_address": f"127.0.0.1:{settings.temporal_port}",
             "temporal_ui_url": f"http://127.0.0.1:{settings.temporal_ui_port}",
             "llm_proxy_url": f"http://127.0.0.1:{settings.llm_proxy_port}",
+            "api_url": f"http://127.0.0.1:{settings.memory_api_port}",
             "import_folder": str(folder / "imports"),
             "pid": os.getpid(),
         }

@@ -1,18 +1,19 @@
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from services.llm_proxy.app import create_app
 from services.llm_proxy.client import ModelClient
 from services.settings import ProxySettings
 from tests.support.openai_server import OpenAIServer
+from tests.support.served import served
 
 StartProxy = Callable[..., Awaitable[str]]
+# For tests of the proxy's time limit: this one takes the place of the fixture `time_limit`.
+HASTY = pytest.mark.parametrize("time_limit", [1.0], ids=["hasty"])
 
 
 @asynccontextmanager
@@ -22,17 +23,8 @@ async def running_proxy(**settings: Any) -> AsyncIterator[str]:
     Its cache is off unless asked for: a test that embeds the same text again means to ask the upstream again.
     """
     app = create_app(ProxySettings(_env_file=None, **{"llm_proxy_embedding_cache_bytes": 0, **settings}))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
-    serving = asyncio.create_task(server.serve())
-    try:
-        while not server.started:
-            if serving.done():
-                await serving
-            await asyncio.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await serving
+    async with served(app) as url:
+        yield url
 
 
 @pytest.fixture
@@ -53,14 +45,20 @@ async def upstream() -> AsyncIterator[OpenAIServer]:
 
 
 @pytest.fixture
-async def proxy_url(upstream: OpenAIServer, start_proxy: StartProxy) -> str:
-    """A proxy in front of `upstream`, with short time limits."""
+def time_limit() -> float:
+    """How many seconds the proxy gives an upstream: so many that a busy machine is not taken for a slow upstream."""
+    return 60.0
+
+
+@pytest.fixture
+async def proxy_url(upstream: OpenAIServer, start_proxy: StartProxy, time_limit: float) -> str:
+    """A proxy in front of `upstream`."""
     return await start_proxy(
         openai_compatible_url=upstream.url,
         summary_model="chat-model",
         embedding_model="embedding-model",
-        completion_timeout=1,
-        embedding_timeout=1,
+        completion_timeout=time_limit,
+        embedding_timeout=time_limit,
     )
 
 
@@ -80,5 +78,5 @@ async def patient(upstream: OpenAIServer, start_proxy: StartProxy) -> AsyncItera
 
 @pytest.fixture
 async def model_client(proxy_url: str) -> AsyncIterator[ModelClient]:
-    async with ModelClient.open(proxy_url, timeout_completion=5, timeout_embedding=5) as client:
+    async with ModelClient.open(proxy_url, timeout_completion=30, timeout_embedding=30) as client:
         yield client

@@ -69,7 +69,7 @@ async def test_who_is_refused_at_the_door_is_told_it(upstream: OpenAIServer, sta
     url = await start_proxy(
         openai_compatible_url=upstream.url, llm_proxy_api_key="key-1", llm_proxy_max_body_bytes=1024
     )
-    async with httpx.AsyncClient(base_url=url, headers=MINE, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=url, headers=MINE, timeout=30, trust_env=False) as http:
         stranger = await http.post("/v1/chat/completions", json=CHAT)
         key = {"Authorization": "Bearer key-1"}
         wordy = await http.post("/v1/chat/completions", content=b"x" * 2000, headers=key)

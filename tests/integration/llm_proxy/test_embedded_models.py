@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -170,25 +169,25 @@ async def test_work_in_the_models_does_not_hold_up_health(http: httpx.AsyncClien
     batch = {"model": E5, "input": [f"number {number}" for number in range(32)]}
     work = [asyncio.create_task(http.post("/v1/embeddings", json=batch)) for _ in range(2)]
     work += [asyncio.create_task(http.post("/v1/chat/completions", json=chat("Tell a story."))) for _ in range(4)]
-    slowest = 0.0
+    answered = 0
     while not all(task.done() for task in work):
-        started = time.monotonic()
         assert (await http.get("/health")).status_code == 200
-        slowest = max(slowest, time.monotonic() - started)
+        answered += not all(task.done() for task in work)
         await asyncio.sleep(0.02)
     assert [task.result().status_code for task in work] == [200] * 6
-    assert slowest < 1
+    # Held up by the models it would have answered once, when they were done.
+    assert answered > 5
 
 
 async def test_the_models_own_port_takes_no_strangers() -> None:
-    async with open_chat_server(smollm2_file()) as server, httpx.AsyncClient(trust_env=False) as stranger:
+    async with open_chat_server(smollm2_file()) as server, httpx.AsyncClient(timeout=60, trust_env=False) as stranger:
         asked = await stranger.post(f"{server.url}/v1/chat/completions", json=chat("Hello"))
         assert asked.status_code == 401
         key = {"Authorization": f"Bearer {server.api_key}"}
         assert (await stranger.get(f"{server.url}/slots", headers=key)).status_code == 501
         [card] = (await stranger.get(f"{server.url}/v1/models", headers=key)).json()["data"]
         assert card["meta"]["n_ctx"] == 4096, "what one slot takes"
-    async with httpx.AsyncClient(trust_env=False) as late:
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as late:
         with pytest.raises(httpx.ConnectError):
             await late.get(f"{server.url}/health")
 

@@ -105,7 +105,9 @@ async def test_the_node_client_gets_what_it_asks_for(results: dict[str, Any], up
     check_models(results["models"])
     check_errors(results)
     check_streams_that_end_early(results)
-    await until_abandoned(upstream, 2)
+    # One whose time is up on a busy machine may never have come to the upstream.
+    left = [body for body in upstream.asked(COMPLETIONS) if body["messages"][-1]["content"] in ("stall", "wait")]
+    await until_abandoned(upstream, len(left))
 
 
 def check_tools(tools: dict[str, Any]) -> None:

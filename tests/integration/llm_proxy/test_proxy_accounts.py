@@ -105,8 +105,8 @@ async def test_two_proxies_in_a_process_share_no_metrics(upstream: OpenAIServer)
     async with (
         running_proxy(openai_compatible_url=upstream.url) as one,
         running_proxy(openai_compatible_url=upstream.url) as other,
-        httpx.AsyncClient(base_url=one, trust_env=False) as first,
-        httpx.AsyncClient(base_url=other, trust_env=False) as second,
+        httpx.AsyncClient(base_url=one, timeout=30, trust_env=False) as first,
+        httpx.AsyncClient(base_url=other, timeout=30, trust_env=False) as second,
     ):
         await first.post("/v1/chat/completions", json=question("a"))
         assert (await counted(first, "requests_total"), await counted(second, "requests_total")) == (1, 0)

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
@@ -12,7 +12,7 @@ import pytest
 
 from services.llm_proxy.client import ModelClient
 from tests.integration.llm_proxy.conftest import StartProxy
-from tests.support.openai_server import EMBEDDINGS, Fault, OpenAIServer, Reset, Slow, Status, hashed_vector
+from tests.support.openai_server import EMBEDDINGS, Fault, Held, OpenAIServer, Reset, Slow, Status, hashed_vector
 
 CACHE_BYTES = 10_000_000
 
@@ -20,7 +20,7 @@ CACHE_BYTES = 10_000_000
 @pytest.fixture
 async def url(upstream: OpenAIServer, start_proxy: StartProxy) -> str:
     return await start_proxy(
-        openai_compatible_url=upstream.url, llm_proxy_embedding_cache_bytes=CACHE_BYTES, embedding_timeout=10
+        openai_compatible_url=upstream.url, llm_proxy_embedding_cache_bytes=CACHE_BYTES, embedding_timeout=60
     )
 
 
@@ -44,12 +44,23 @@ def about(text: str, **asked: Any) -> Any:
     return pytest.approx(hashed_vector(text, asked))
 
 
+async def until_looked_up(http: httpx.AsyncClient, inputs: int) -> None:
+    """Wait until the proxy has taken so many inputs: what has not left by then is waiting for company."""
+    line = f'llm_proxy_embedding_inputs_total{{from_cache="no"}} {inputs}.0'
+    while line not in (await http.get("/metrics")).text:
+        await asyncio.sleep(0.01)
+
+
 async def test_many_callers_share_few_requests_and_each_gets_its_own(
     http: httpx.AsyncClient, upstream: OpenAIServer
 ) -> None:
-    upstream.fault = Slow(0.2)
+    all_are_there = asyncio.Event()
+    upstream.fault = Held(all_are_there)
     texts = [[f"text {caller}.{number}" for number in range(1 + caller % 3)] for caller in range(64)]
-    answers = await asyncio.gather(*(embed(http, own) for own in texts))
+    asked = [asyncio.create_task(embed(http, own)) for own in texts]
+    await until_looked_up(http, sum(map(len, texts)))
+    all_are_there.set()
+    answers = await asyncio.gather(*asked)
     for own, answer in zip(texts, answers, strict=True):
         assert vectors(answer) == [about(text) for text in own]
     assert upstream.calls[EMBEDDINGS] <= 10
@@ -59,42 +70,44 @@ async def test_many_callers_share_few_requests_and_each_gets_its_own(
 
 
 async def test_a_bad_input_fails_its_caller_only(http: httpx.AsyncClient, upstream: OpenAIServer) -> None:
-    upstream.refuses = refusing("bad", Status(400))
-    answers = await with_two_ahead(http, upstream, [embed(http, text) for text in ("one", "bad", "two", "three")])
+    answers = await with_two_ahead(http, upstream, ("one", "bad", "two", "three"), Status(400))
     assert [answer.status_code for answer in answers] == [200, 400, 200, 200]
     assert answers[1].json()["error"]["code"] == "scripted"
     assert vectors(answers[3]) == [about("three")]
 
 
 async def test_a_reset_is_not_asked_again_for_each(http: httpx.AsyncClient, upstream: OpenAIServer) -> None:
-    upstream.refuses = refusing("bad", Reset())
-    answers = await with_two_ahead(http, upstream, [embed(http, text) for text in ("one", "bad", "two")])
+    answers = await with_two_ahead(http, upstream, ("one", "bad", "two"), Reset())
     assert [answer.status_code for answer in answers] == [502] * 3
     assert upstream.calls[EMBEDDINGS] == 3
 
 
-def refusing(text: str, fault: Fault) -> Callable[[dict[str, Any]], Fault | None]:
-    """Two requests are answered late, so that what comes after them is merged."""
+async def with_two_ahead(
+    http: httpx.AsyncClient, upstream: OpenAIServer, texts: Sequence[str], fault: Fault
+) -> list[httpx.Response]:
+    """Two requests are answered once all of these wait, so that these are merged; one with a bad text gets `fault`."""
+    all_are_there = asyncio.Event()
 
     def refuses(body: dict[str, Any]) -> Fault | None:
         if "ahead" in str(body.get("input")):
-            return Slow(0.5)
-        return fault if text in body.get("input", ()) else None
+            return Held(all_are_there)
+        return fault if "bad" in body.get("input", ()) else None
 
-    return refuses
-
-
-async def with_two_ahead(http: httpx.AsyncClient, upstream: OpenAIServer, asked: list[Any]) -> list[httpx.Response]:
+    upstream.refuses = refuses
     ahead = [asyncio.create_task(embed(http, f"ahead {number}")) for number in range(2)]
     while upstream.calls[EMBEDDINGS] < 2:
         await asyncio.sleep(0.01)
+    asked = []
+    for number, text in enumerate(texts, 1):
+        asked.append(asyncio.create_task(embed(http, text)))
+        await until_looked_up(http, 2 + number)
+    all_are_there.set()
     answers: list[httpx.Response] = await asyncio.gather(*asked)
     await asyncio.gather(*ahead)
     return answers
 
 
 async def test_who_hangs_up_takes_nobody_along(http: httpx.AsyncClient, upstream: OpenAIServer) -> None:
-    upstream.refuses = refusing("never", Reset())
     staying = asyncio.create_task(embed(http, "staying"))
     leaving = [asyncio.create_task(embed(http, f"leaving {number}")) for number in range(5)]
 
@@ -182,14 +195,20 @@ async def test_the_openai_client_reads_what_came_from_the_cache(url: str) -> Non
             assert answer.usage.prompt_tokens == 1
 
 
-async def test_callers_of_the_model_client_are_merged_too(url: str, upstream: OpenAIServer) -> None:
-    upstream.fault = Slow(0.2)
+async def test_callers_of_the_model_client_are_merged_too(
+    url: str, http: httpx.AsyncClient, upstream: OpenAIServer
+) -> None:
+    all_are_there = asyncio.Event()
+    upstream.fault = Held(all_are_there)
     async with ModelClient.open(url) as client:
-        embedded = await asyncio.gather(
-            *(
-                client.embed(model="embedding-model", texts=[f"text {number}"], input_type="query", tenant=str(number))
-                for number in range(30)
-            )
-        )
+
+        async def ask(number: int) -> list[list[float]]:
+            texts, tenant = [f"text {number}"], str(number)
+            return await client.embed(model="embedding-model", texts=texts, input_type="query", tenant=tenant)
+
+        asked = [asyncio.create_task(ask(number)) for number in range(30)]
+        await until_looked_up(http, len(asked))
+        all_are_there.set()
+        embedded = await asyncio.gather(*asked)
     assert embedded == [[about(f"text {number}")] for number in range(30)]
     assert upstream.calls[EMBEDDINGS] <= 6

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.llm_proxy.conftest import StartProxy
+from tests.integration.llm_proxy.conftest import HASTY, StartProxy
 from tests.support.openai_server import (
     COMPLETIONS,
     Body,
@@ -106,7 +106,7 @@ async def test_a_model_of_an_upstream_that_never_answered_is_an_outage(start_pro
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = await start_proxy(ollama_url_internal=f"http://127.0.0.1:{unused.getsockname()[1]}")
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
             assert (await http.post("/v1/chat/completions", json=COMPLETION)).status_code == 502
             assert (await http.get("/v1/models")).status_code == 502
             assert (await http.get("/ready")).status_code == 503
@@ -139,7 +139,7 @@ async def test_each_model_goes_to_the_upstream_that_has_it(start_proxy: StartPro
         url = await start_proxy(
             ollama_url_internal=ollama.url, openai_compatible_url=f"{other.url}/v1", openai_compatible_api_key="key-1"
         )
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
             for model in ("one", "two"):
                 assert (await http.post("/v1/chat/completions", json={**COMPLETION, "model": model})).is_success
             await ollama.down()
@@ -208,7 +208,7 @@ async def test_an_unknown_route_and_a_wrong_method_have_openais_shape(http: http
 
 async def test_a_body_that_is_too_long_is_refused(upstream: OpenAIServer, start_proxy: StartProxy) -> None:
     url = await start_proxy(openai_compatible_url=upstream.url, llm_proxy_max_body_bytes=2000)
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as http:
         long = {**COMPLETION, "messages": [{"role": "user", "content": "x" * 2000}]}
         answer = await http.post("/v1/chat/completions", json=long)
         assert answer.status_code == 413
@@ -235,6 +235,7 @@ async def test_a_caller_that_hangs_up_frees_the_upstream(
         await asyncio.sleep(0.01)
 
 
+@HASTY
 async def test_no_content_is_logged(
     http: httpx.AsyncClient, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:

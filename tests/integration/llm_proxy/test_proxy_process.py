@@ -3,22 +3,15 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from typing import Any
 
 import httpx
 
+from services.embedded.ports import free_port
 from tests.support.openai_server import COMPLETIONS, OpenAIServer, Slow
 
 ASK: dict[str, Any] = {"model": "chat-model", "messages": [{"role": "user", "content": "Hello"}]}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def start(**settings: str) -> asyncio.subprocess.Process:
@@ -51,7 +44,7 @@ async def test_it_serves_and_finishes_its_work_before_it_stops() -> None:
             EMBEDDED_MODELS="false",
         )
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await is_up(http):
                     await asyncio.sleep(0.05)
             upstream.fault = Slow(1)
@@ -60,7 +53,7 @@ async def test_it_serves_and_finishes_its_work_before_it_stops() -> None:
                 await asyncio.sleep(0.02)
             process.send_signal(signal.SIGTERM)
             assert (await asking).status_code == 200
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 assert await process.wait() in (0, -signal.SIGTERM)
         finally:
             if process.returncode is None:
@@ -70,7 +63,7 @@ async def test_it_serves_and_finishes_its_work_before_it_stops() -> None:
 
 async def test_a_bad_setting_stops_it_at_once_and_is_named() -> None:
     process = await start(LLM_PROXY_PORT="http", OPENAI_COMPATIBLE_URL="http://127.0.0.1:1")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         _, stderr = await process.communicate()
     assert process.returncode == 1
     assert stderr.startswith(b"LLM_PROXY_PORT: takes ")

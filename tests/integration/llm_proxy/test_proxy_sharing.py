@@ -154,7 +154,8 @@ async def test_a_full_queue_answers_when_to_come_back(
 
 
 async def test_waiting_too_long_is_a_503(upstream: OpenAIServer, start_proxy: StartProxy, tmp_path: Path) -> None:
-    path = upstream_file(tmp_path, entry("gpu", upstream, max_concurrent=1, completion_timeout=1))
+    # Nobody waits for a place longer than for a chunk: the whole answer takes still longer.
+    path = upstream_file(tmp_path, entry("gpu", upstream, max_concurrent=1, completion_timeout=3))
     upstream.fault = Slow(0.2)
     async with proxy(start_proxy, upstream, llm_proxy_upstreams=path) as http:
         long = ask(http, "a long answer that takes a good deal longer than anybody may wait for it", stream=True)

@@ -182,7 +182,8 @@ async def test_what_it_refuses_is_refused_in_openais_shape(client: AsyncOpenAI, 
 
 @pytest.mark.parametrize("real", ["llama.cpp"], indirect=True)  # It says what it is doing.
 async def test_leaving_a_stream_stops_its_work(client: AsyncOpenAI, real: Proxied) -> None:
-    asked = {**chat("Tell me a long story about the sea."), "max_tokens": 900}
+    # Left alone it would go on to the last token.
+    asked = {**chat("Tell me a long story about the sea."), "max_tokens": 1800, "extra_body": {"ignore_eos": True}}
     before = (await counted(real.upstream))["tokens_predicted_total"]
     async with await client.chat.completions.create(**asked, stream=True) as stream:
         await anext(aiter(stream))
@@ -190,7 +191,7 @@ async def test_leaving_a_stream_stops_its_work(client: AsyncOpenAI, real: Proxie
     async with asyncio.timeout(60):
         while (await counted(real.upstream))["requests_processing"]:
             await asyncio.sleep(0.02)
-    assert (await counted(real.upstream))["tokens_predicted_total"] - before < 450
+    assert (await counted(real.upstream))["tokens_predicted_total"] - before < 1600
 
 
 async def counted(url: str) -> dict[str, float]:

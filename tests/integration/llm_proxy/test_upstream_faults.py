@@ -49,6 +49,10 @@ class Case:
     streamed: Fault | None = None
     retry_after: str | None = None
 
+    @property
+    def time_limit(self) -> float:
+        return 1.0 if self.code == LATE else 60.0
+
 
 CASES = [
     Case("refused", None, 502, UNREACHABLE),
@@ -127,7 +131,9 @@ ASK = pytest.mark.parametrize("ask", [complete, stream, embed, converse], ids=la
 
 
 @ASK
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    ("case", "time_limit"), [(case, case.time_limit) for case in CASES], ids=[case.name for case in CASES]
+)
 async def test_a_fault_has_its_status_and_is_no_success(
     proxy_url: str, upstream: OpenAIServer, case: Case, ask: Callable[[str], Awaitable[Failure | None]]
 ) -> None:

@@ -179,8 +179,10 @@ async def test_a_caller_that_vanishes_cancels_upstream_and_what_it_had_queued(
     assert upstream.calls[COMPLETIONS] == 1
 
 
+@pytest.mark.parametrize("time_limit", [3.0])
 async def test_the_time_limit_is_between_two_chunks(socket: ClientConnection, upstream: OpenAIServer) -> None:
-    upstream.fault = Slow(0.2)
+    upstream.fault = Slow(0.1)
+    upstream.answer = lambda _request: "word " * 30
     assert (await answer_to(socket, ASK))[-1] == DONE
     upstream.fault = Slow(30)
     assert (await answer_to(socket, ASK))[-1]["status"] == 504

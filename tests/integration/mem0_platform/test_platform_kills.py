@@ -27,7 +27,7 @@ OWNERS = [owner_of("user", f"user-{number}") for number in range(8)]
 OWNERS += [owner_of("company", f"company-{number}") for number in range(4)]
 LEAVING = [owner_of("user", "leaving"), owner_of("company", "leaving")]
 # One more than any save has that nothing disturbs.
-BOUNDARIES = 12
+BOUNDARIES = 14
 
 
 @dataclass

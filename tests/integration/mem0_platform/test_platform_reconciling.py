@@ -1,5 +1,6 @@
 """Reconciliation brings Mem0 and the brain to agree, and touches nothing that is not ours."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -191,10 +192,12 @@ async def test_a_save_cut_off_before_its_owner_went_raises_nobody_from_the_dead(
 
 
 async def test_a_late_landing_is_reduced(store: PlatformStore, mem0: Mem0Server) -> None:
-    mem0.faults.append(Late(0.3))
+    late = asyncio.Event()
+    mem0.faults.append(Late(late))
     with pytest.raises(MemoryStoreUnavailableError):
         await store.save(ANA, said("user_city", "Ana lives in Lima."))
     saved = await store.save(ANA, said("user_city", "Ana lives in Lima."))
+    late.set()
     await mem0.landed()
     assert len(mem0.memories.by_id) == 2
     assert (await reconciled(store)).duplicates == 1

@@ -1,5 +1,6 @@
 """A memory on the hosted Mem0 has one brain record, whatever Mem0 answers or fails to answer."""
 
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -10,7 +11,7 @@ from services.domain.errors import InvalidInputError, MemoryStoreUnavailableErro
 from services.domain.memories import Owner, owner_of
 from services.mem0_store.platform import PlatformStore
 from services.postgres.database import Database
-from services.postgres.embeddings import Embeddings, Item
+from services.postgres.vectors.tables import Embeddings, Item
 from tests.support.mem0_memories import Deduplicates
 from tests.support.mem0_server import (
     ADD,
@@ -27,7 +28,7 @@ from tests.support.mem0_server import (
     Status,
 )
 from tests.support.openai_server import EMBEDDINGS, OpenAIServer
-from tests.support.platform_store import EMBEDDING_MODEL, brain_of, held, reconciled, said
+from tests.support.platform_store import EMBEDDING_MODEL, Servers, brain_of, held, open_platform, reconciled, said
 
 ANA = owner_of("user", "ana")
 FIRM = owner_of("company", "ana")
@@ -131,25 +132,32 @@ async def test_ending_a_memory_that_mem0_has_lost_succeeds(store: PlatformStore,
     assert (await store.save(ANA, said("user_city", None, day=1))).change == "ended"
 
 
-UNKNOWN = [Reset("before"), Reset("after"), Status(500), Status(503), Html(), Slow(4.5), Late(0.0)]
+TOO_SLOW = Slow(4.5)
+UNKNOWN = [Reset("before"), Reset("after"), Status(500), Status(503), Html(), TOO_SLOW, Late(0.0)]
+
+
+def given_time(servers: Servers, fault: Fault) -> AbstractAsyncContextManager[PlatformStore]:
+    """Open a store that waits long for an answer, except where the answer shall come too late."""
+    return open_platform(servers, answer_seconds=3.0 if fault is TOO_SLOW else 20.0)
 
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=str)
 @pytest.mark.parametrize("route", [ADD, UPDATE, DELETE])
 async def test_after_any_doubt_one_memory_stands(
-    store: PlatformStore, mem0: Mem0Server, database: Database, route: str, fault: Fault
+    servers: Servers, mem0: Mem0Server, database: Database, route: str, fault: Fault
 ) -> None:
     """The call may have worked or not; whoever saves again brings both to what it says."""
     content = None if route == DELETE else "Ana lives in Quito."
-    if route != ADD:
-        await store.save(ANA, said("user_city", "Ana lives in Lima."))
-    mem0.fault = lambda asked: fault if asked.route == route else None
-    try:
+    async with given_time(servers, fault) as store:
+        if route != ADD:
+            await store.save(ANA, said("user_city", "Ana lives in Lima."))
+        mem0.fault = lambda asked: fault if asked.route == route else None
+        try:
+            await store.save(ANA, said("user_city", content, day=1))
+        except MemoryStoreUnavailableError:
+            assert (await brain_of(database, ANA)).intents == ["user_city"]
+        mem0.fault = lambda _: None
         await store.save(ANA, said("user_city", content, day=1))
-    except MemoryStoreUnavailableError:
-        assert (await brain_of(database, ANA)).intents == ["user_city"]
-    mem0.fault = lambda _: None
-    await store.save(ANA, said("user_city", content, day=1))
 
     assert held(mem0, ANA) == ({"user_city": [content]} if content else {})
     brain = await brain_of(database, ANA)
@@ -157,12 +165,13 @@ async def test_after_any_doubt_one_memory_stands(
     assert brain.intents == []
 
 
-@pytest.mark.parametrize("fault", [Reset("after"), Slow(4.5)], ids=str)
+@pytest.mark.parametrize("fault", [Reset("after"), TOO_SLOW], ids=str)
 async def test_what_was_added_without_an_answer_is_found_at_once(
-    store: PlatformStore, mem0: Mem0Server, fault: Fault
+    servers: Servers, mem0: Mem0Server, fault: Fault
 ) -> None:
     mem0.faults.append(fault)
-    saved = await store.save(ANA, said("user_city", "Ana lives in Lima."))
+    async with given_time(servers, fault) as store:
+        saved = await store.save(ANA, said("user_city", "Ana lives in Lima."))
     assert list(mem0.memories.by_id) == [saved.memory_id]
     assert mem0.calls[ADD] == 1
 

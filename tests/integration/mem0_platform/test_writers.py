@@ -10,7 +10,7 @@ from services.domain.errors import TransientError
 from services.domain.memories import brain_id, owner_of
 from services.mem0_store.platform import PlatformStore
 from services.postgres.database import Database
-from services.postgres.intents import LeaseLostError
+from services.postgres.memories.intents import LeaseLostError
 from tests.support.mem0_server import ADD, Held, Mem0Server
 from tests.support.platform_store import Servers, brain_of, held, open_platform, reconciled, said
 from tests.support.saving_children import child

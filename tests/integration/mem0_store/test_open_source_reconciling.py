@@ -13,8 +13,8 @@ from services.domain.memories import NewMemory, brain_id, owner_of
 from services.llm_proxy.client import ModelClient
 from services.mem0_store.open_source import OpenSourceStore
 from services.mem0_store.port import ReconcilePage
-from services.postgres.brain import Brain
 from services.postgres.database import Database
+from services.postgres.memories.brain import Brain
 from tests.support.memories_kept import forget_owner, kept, mem0_place, run_sql
 from tests.support.openai_server import EMBEDDINGS, OpenAIServer, Status
 
@@ -247,15 +247,14 @@ async def test_a_text_that_the_model_refuses_does_not_stop_the_others(
     assert (await kept(database)).agrees()
 
 
-async def test_a_new_embedding_model_gets_all_memories(
+async def test_a_process_that_is_told_of_another_model_writes_the_current_one(
     database_url: str, store: OpenSourceStore, filled: list[UUID], server: OpenAIServer, database: Database
 ) -> None:
-    server.models.append("other-model")
     async with ModelClient.open(server.url) as model, OpenSourceStore.open(database_url, model, "other-model") as other:
-        page = await walk(other)
-        assert (page.missing_in_mem0, page.repaired) == (12, 12)
+        assert (await other.save(ANA, said(f"{ANA} knows more", slug="s1", day=1))).change == "updated"
         assert (await walk(other)).drift == 0
     assert (await walk(store)).drift == 0
+    assert (await kept(database)).agrees()
 
 
 async def test_history_is_not_touched(store: OpenSourceStore, filled: list[UUID], database: Database) -> None:

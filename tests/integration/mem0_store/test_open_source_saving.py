@@ -18,8 +18,8 @@ from services.domain.errors import (
 from services.domain.memories import NewMemory, Owner, brain_id, owner_of
 from services.llm_proxy.client import ModelClient
 from services.mem0_store.open_source import OpenSourceStore
-from services.postgres.brain import Brain
 from services.postgres.database import Database
+from services.postgres.memories.brain import Brain
 from tests.support.memories_kept import MODEL, forget_owner, kept, mem0_place, run_sql
 from tests.support.openai_server import EMBEDDINGS, OpenAIServer, Status, hashed_vector
 

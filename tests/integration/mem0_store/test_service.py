@@ -10,9 +10,9 @@ from services.llm_proxy.client import ModelClient
 from services.mem0_store.open_source import OpenSourceStore
 from services.mem0_store.opening import open_memory_store
 from services.mem0_store.platform import PlatformStore
-from services.memory_service import MemoryService
-from services.postgres.brain import Brain
+from services.memories.saving import MemoryService
 from services.postgres.database import Database
+from services.postgres.memories.brain import Brain
 from services.settings import DatabaseSettings, Mem0Settings, ModelSettings, load
 from tests.support.memories_kept import MODEL, kept
 from tests.support.openai_server import OpenAIServer, Status

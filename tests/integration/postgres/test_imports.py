@@ -14,10 +14,10 @@ from activities.step_pace import StepPace
 from services.domain.messages import ClaimedEntry, NewMessage
 from services.imports.pages import pages
 from services.imports.placing import Target
-from services.postgres.archive import Archive
+from services.postgres.archive.imports import CLAIM_PREFIX, Imports
+from services.postgres.archive.rooms import Rooms
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database
-from services.postgres.imports import CLAIM_PREFIX, Imports
-from services.postgres.rooms import Rooms
 from tests.support.exports import chat, line
 
 

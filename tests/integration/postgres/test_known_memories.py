@@ -1,18 +1,21 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
+from services.domain.extraction.known import KnownMemory
+from services.domain.extraction.owners import Rights
 from services.domain.memories import NewMemory, Owner, owner_of
 from services.domain.messages import ClaimedEntry, NewMessage
 from services.llm_proxy.client import ModelClient
 from services.mem0_store.open_source import OpenSourceStore
-from services.postgres.archive import Archive
-from services.postgres.brain import Brain
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database
-from services.postgres.embeddings import Embeddings, Item
-from services.postgres.known_memories import KnownMemories
+from services.postgres.memories.brain import Brain
+from services.postgres.memories.known_memories import nearest, rights_in
+from services.postgres.vectors.roles import current_table
+from services.postgres.vectors.tables import Embeddings, Item
 from tests.support.memories_kept import mem0_place, run_sql
 from tests.support.openai_server import OpenAIServer
 
@@ -43,6 +46,19 @@ def memory(slug: str, content: str | None, minutes: int = 0) -> NewMemory:
     return NewMemory(slug=slug, content=content, asserted_at=NOON + timedelta(minutes=minutes))
 
 
+async def known(
+    database: Database, owners: Sequence[Owner], messages: Sequence[UUID], limit: int = 12
+) -> list[KnownMemory]:
+    async with database.transaction() as session:
+        vectors = await session.run_sync(current_table)
+        return await nearest(session, vectors, owners, messages, limit=limit)
+
+
+async def rights(database: Database, room_id: str, people: Sequence[Owner]) -> Rights:
+    async with database.transaction() as session:
+        return await rights_in(session, room_id, people)
+
+
 async def said(database: Database, model: ModelClient, text: str) -> UUID:
     """Give a message the vector of a text; what is the same text is nearest."""
     uid = uuid4()
@@ -61,16 +77,15 @@ async def test_the_nearest_of_the_owners_that_are_asked_about_come_first(
     await store.save(ACME, memory("hours", "The company opens at nine."))
     await store.save(ANA, memory("boat", "The user has a boat."))
     await store.save(ANA, memory("boat", None, 1))
-    known = KnownMemories(database, MODEL)
     messages = [await said(database, model, texts["maps"]), await said(database, model, "Something else.")]
 
-    found = await known.nearest([ANA, ACME], messages, limit=12)
+    found = await known(database, [ANA, ACME], messages)
     assert {(one.owner, one.slug) for one in found} == {(ANA, slug) for slug in texts} | {(ACME, "hours")}
     assert (found[0].slug, found[0].content, found[0].kind) == ("maps", texts["maps"], "semantic")
-    assert [one.slug for one in await known.nearest([ANA, ACME], messages, limit=1)] == ["maps"]
-    assert [one.owner for one in await known.nearest([BEN], messages, limit=12)] == [BEN]
-    assert len(await known.nearest([ANA], [uuid4()], limit=12)) == 3
-    assert await known.nearest([], messages, limit=12) == []
+    assert [one.slug for one in await known(database, [ANA, ACME], messages, limit=1)] == ["maps"]
+    assert [one.owner for one in await known(database, [BEN], messages)] == [BEN]
+    assert len(await known(database, [ANA], [uuid4()])) == 3
+    assert await known(database, [], messages) == []
 
 
 async def test_a_vector_that_is_not_in_mem0s_table_is_found_by_its_version(
@@ -83,12 +98,12 @@ async def test_a_vector_that_is_not_in_mem0s_table_is_found_by_its_version(
     await run_sql(database, f"delete from {await mem0_place(database)}")  # noqa: S608
     [vector] = await model.embed(model=MODEL, texts=[record.content], input_type="passage")
     await Embeddings(database, MODEL).save({Item(record.version_id, "memory"): vector})
-    found = await KnownMemories(database, MODEL).nearest([ANA], [await said(database, model, "Hello.")], limit=12)
+    found = await known(database, [ANA], [await said(database, model, "Hello.")])
     assert [one.slug for one in found] == ["maps", "cat"]
 
 
 async def test_without_vectors_nothing_is_known(database: Database) -> None:
-    assert await KnownMemories(database, MODEL).nearest([ANA], [uuid4()], limit=12) == []
+    assert await known(database, [ANA], [uuid4()]) == []
 
 
 async def test_those_speak_for_a_company_who_own_or_run_it(database: Database) -> None:
@@ -102,8 +117,8 @@ async def test_those_speak_for_a_company_who_own_or_run_it(database: Database) -
         insert = "insert into company_members (company_id, user_id, role) values (:company, :person, :role)"
         await run_sql(database, insert, company=ACME.id, person=person.id, role=role)
 
-    known = KnownMemories(database, MODEL)
-    rights = await known.rights_in("room:acme", people[:2])
-    assert (rights.company, rights.may_speak) == (ACME, frozenset({ANA.id}))
-    assert (await known.rights_in("user:ana", people)).company is None
-    assert (await known.rights_in("room:unknown", people)).company is None
+    found = await rights(database, "room:acme", people[:2])
+    assert (found.company, found.may_speak) == (ACME, frozenset({ANA.id}))
+    assert await rights(database, "room:acme", [BEN]) == Rights(ACME)
+    assert await rights(database, "user:ana", people) == Rights()
+    assert await rights(database, "room:unknown", people) == Rights()

@@ -15,10 +15,10 @@ from services.domain.errors import InvalidInputError, OwnerUnknownError, Transie
 from services.domain.histories import assertion_of, versions
 from services.domain.ids import message_uid
 from services.domain.memories import Change, Kind, NewMemory, Owner, brain_id, entity_id, owner_of
-from services.postgres.brain import Brain, MemoryRecord
 from services.postgres.database import Database, Tenant
-from services.postgres.embeddings import Embeddings, Item
-from services.postgres.memory_writing import Placed, know_owner, lock, preview, record
+from services.postgres.memories.brain import Brain, MemoryRecord
+from services.postgres.memories.writing import Placed, know_owner, lock, preview, record
+from services.postgres.vectors.tables import Embeddings, Item
 from tests.support.tenants import ACME, ANA, BEN, archive, room_of, said_by
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from importlib import import_module
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,16 +11,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import services.postgres
 from services.domain.memories import owner_of
 from services.embedded.postgres_server import PostgresServer
-from services.postgres.database import driver_url
 from services.postgres.migrate import downgrade, is_current, upgrade
-from services.postgres.tables import Base
+from services.postgres.server_url import driver_url
+from services.postgres.tables.base import Base
 from tests.support.databases import empty_database
-
-for module in Path(services.postgres.__file__).parent.glob("*tables.py"):
-    import_module(f"services.postgres.{module.stem}")
 
 # What a schema is made of, as Postgres itself writes it down.
 DESCRIPTIONS = {

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from services.domain.errors import TransientError
 from services.domain.ids import message_uid
 from services.domain.memories import Owner, brain_id
-from services.postgres.database import ASSUME, Database, Tenant, driver_url, role_settings
+from services.postgres.database import ASSUME, Database, Tenant, role_settings
+from services.postgres.server_url import driver_url
 from tests.support.tenants import ACME, ANA, BEN, GLOBEX, OWNERS, Protected, fill, room_of
 
 MEMBER, ADMIN = uuid4(), uuid4()
@@ -47,7 +48,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def tables(database: Database, database_url: str) -> tuple[Protected, ...]:
     filled = await fill(database)
     # What belongs to whom must be known without the policies that are on trial.
-    for copy, table in (("all_rooms", "rooms"), ("all_versions", "memory_versions")):
+    for copy, table in (("all_rooms", "rooms"), ("all_versions", "memory_versions"), ("all_values", "section_values")):
         await administer_in(database_url, f"create table {copy} as table {table}; grant select on {copy} to public")
     async with database.transaction() as session:
         for member in (MEMBER, ADMIN):
@@ -103,7 +104,7 @@ async def test_the_roles_are_not_exempt_and_own_nothing(database: Database, tabl
 async def test_every_table_with_something_to_hide_is_protected(
     database: Database, tables: tuple[Protected, ...]
 ) -> None:
-    public = {"alembic_version", "embedding_models", "all_rooms", "all_versions"}
+    public = {"alembic_version", "embedding_models", "all_rooms", "all_versions", "all_values", "section_caches"}
     async with database.transaction() as session:
         open_to_tenants = set(
             await session.scalars(
@@ -197,6 +198,14 @@ FORGERIES = {
     "who belongs to whom": "insert into company_members (company_id, user_id) values (:company, :myself)",
     "a person's profile": "select known from afterturn_know_owner('user', :user, null)",
     "a company's": "select known from afterturn_know_owner('company', :company, null)",
+    "a fact": "insert into section_values (id, owner_type, owner_id, section, namespace, key, value, is_compressed, "
+    "raw_size) values (gen_random_uuid(), 'user', :user, 'facts', 'default', 'forged', '1', false, 1)",
+    "a fact handed over": "update section_values set owner_type = 'company', owner_id = :company",
+    "a command": "insert into section_commands (id, owner_type, owner_id, namespace, of_owner, value, is_compressed, "
+    "raw_size) values (gen_random_uuid(), 'company', :company, 'default', gen_random_uuid(), '1', false, 1)",
+    "a fact's vector": "insert into section_vectors (value_id, model, version, embedding) "
+    "select id, 'forged', 1, '[1,0]' from all_values where owner_id = :user",
+    "an epoch": "update section_caches set state = 'open'",
     "a table": "select afterturn_make_vectors('forged', 2, 'embeddings_forged')",
     "a person's row handed over": "update user_brain set user_id = :user",
     "a person's version handed over": "update memory_versions set user_id = :user, company_id = null",
@@ -255,7 +264,9 @@ async def test_a_pool_of_one_connection_never_hands_on_a_callers_rights(
 
 
 async def test_what_a_transaction_assumed_ends_with_it(database_url: str, tables: tuple[Protected, ...]) -> None:
-    engine = create_async_engine(driver_url(database_url), pool_size=1, max_overflow=0)
+    engine = create_async_engine(
+        driver_url(database_url), pool_size=1, max_overflow=0, connect_args={"command_timeout": 30}
+    )
     asked = text("select current_user = session_user, current_setting('afterturn.user_id', true), afterturn_user()")
     async with engine.connect() as connection:
         await connection.execute(ASSUME, role_settings(Tenant.of(ANA)))
@@ -294,7 +305,7 @@ async def test_a_session_that_assumes_nothing_inherits_nothing(
 ) -> None:
     """A login that is no superuser is neither role until it says so, and an emptied setting names nobody."""
     await administer_in(database_url, LOGIN)
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(database_url, command_timeout=30)
     try:
         await connection.execute("set session authorization test_login")
         for table in tables:
@@ -323,7 +334,7 @@ end $$
 
 
 async def administer_in(database_url: str, statement: str) -> None:
-    connection = await asyncpg.connect(database_url)
+    connection = await asyncpg.connect(database_url, command_timeout=30)
     try:
         await connection.execute(statement)
     finally:

@@ -8,10 +8,10 @@ import pytest
 from services.domain.ids import message_uid
 from services.domain.memories import owner_of
 from services.domain.messages import ClaimedEntry, NewMessage
-from services.postgres.archive import Archive
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database
-from services.postgres.embeddings import Embeddings, Item
-from services.postgres.search import Search
+from services.postgres.search.searching import Search
+from services.postgres.vectors.tables import Embeddings, Item
 
 ROOM = "user:42"
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -81,6 +81,15 @@ async def test_meaning_finds_what_no_word_does_and_both_are_fused(database: Data
     assert (await search.find("Andes", [0.0, 1.0, 0.0], room_id=ROOM))[0].id == "m2"
 
 
+async def test_a_vector_of_zeros_is_near_to_nothing(database: Database) -> None:
+    items = [Item(message_uid(ROOM, f"m{number}"), "message", ROOM) for number in range(len(SAID))]
+    vectors = {item: [float(index == 5), 0.0, 0.1 * (index != 1)] for index, item in enumerate(items)}
+    await Embeddings(database, "toy").save(vectors)
+    hits = await Search(database, "toy").find("qqq", [1.0, 0.0, 0.0], room_id=ROOM)
+    assert [hit.id for hit in hits] == ["m5"]
+    assert (await Search(database, "toy").find("violin", [0.0, 0.0, 0.0], room_id=ROOM))[0].id == "m5"
+
+
 @pytest.mark.parametrize("query", ["", "the and of", "'; drop table messages; --", "💥", "a" * 5_000, "!&|:*()"])
 async def test_a_query_of_any_shape_is_answered(database: Database, query: str) -> None:
     assert isinstance(await Search(database, "none").find(query, None), list)
@@ -129,6 +138,14 @@ async def test_nothing_sent_later_is_found_as_of_a_time(database: Database) -> N
     since = NOON + timedelta(minutes=2)
     hits = await Search(database, "none").find("trip Andes violin", None, room_id=ROOM, since=since)
     assert {hit.id for hit in hits}.isdisjoint({"m0", "m1"})
+
+
+async def test_what_is_as_old_as_time_keeps_nobody_from_searching(database: Database) -> None:
+    old, late = datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 29, tzinfo=UTC)
+    await talk(database, "room:log", [("a", "I climbed the Andes.", at) for at in (old, late)])
+    search = Search(database, "none")
+    assert {hit.id for hit in await search.find("climbed", None, room_id="room:log")} == {"m0", "m1"}
+    assert {hit.id for hit in await search.find("Andes", None, as_of=late)} >= {"m0", "m1", "m2"}
 
 
 async def test_a_long_question_is_asked_in_its_first_words(database: Database) -> None:

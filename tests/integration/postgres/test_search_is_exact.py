@@ -13,11 +13,11 @@ from services.domain.memories import KINDS, NewMemory, owner_of
 from services.domain.messages import ClaimedEntry, NewMessage
 from services.domain.named_times import Span
 from services.domain.questions import Question
-from services.postgres.archive import Archive
+from services.postgres.archive.writing import Archive
 from services.postgres.database import Database, Tenant
-from services.postgres.embeddings import Embeddings, Item
-from services.postgres.memory_writing import know_owner, record
-from services.postgres.search import Search
+from services.postgres.memories.writing import know_owner, record
+from services.postgres.search.searching import Search
+from services.postgres.vectors.tables import Embeddings, Item
 from tests.support import many_memories
 from tests.support.search_reference import Document, score_all
 

@@ -10,9 +10,9 @@ from sqlalchemy import text
 from services.domain.ids import message_uid
 from services.domain.memories import Kind, NewMemory, Owner, owner_of
 from services.postgres.database import Database, Tenant
-from services.postgres.embeddings import Embeddings, Item, memory_table
-from services.postgres.memory_writing import Placed, know_owner, record
-from services.postgres.search import Hit, HitKind, Search
+from services.postgres.memories.writing import Placed, know_owner, record
+from services.postgres.search.searching import Hit, HitKind, Search
+from services.postgres.vectors.tables import Embeddings, Item, memory_table
 from tests.support import tenants
 from tests.support.tenants import ACME, ANA, BEN, GLOBEX, room_of
 
@@ -149,3 +149,15 @@ async def test_a_room_is_searched_with_what_was_learned_there(database: Database
     hits = await Search(database, "none").find("secret", None, room_id="user:eva")
     assert {hit.slug or hit.id for hit in hits} == {"m1", "here"}
     assert await Search(database, "none").find("secret", None, room_id="user:nobody") == []
+
+
+async def test_an_owners_only_memory_is_found_by_its_meaning(database: Database) -> None:
+    """It has nothing to stand out from: it is as near as it is."""
+    only = await remember(database, "home", "Eva lives in Lima.", month(2))
+    async with database.transaction() as session:
+        place = await session.run_sync(memory_table, MODEL, 2)
+        statement = f"insert into {place} values (:id, cast('[1,0]' as vector), '{{}}')"  # noqa: S608
+        await session.execute(text(statement), {"id": only.brain_id})
+    search = Search(database, MODEL)
+    assert told(await search.find("her flat?", [1.0, 0.1], owner=EVA)) == ["Eva lives in Lima."]
+    assert told(await search.find("her flat?", [-1.0, 0.1], owner=EVA)) == []

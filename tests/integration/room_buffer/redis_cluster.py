@@ -8,23 +8,32 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from services.embedded.ports import LOOPBACK, free_port
+from services.embedded.errors import PortTakenError
+from services.embedded.ports import LOOPBACK, check_free, free_port
 from services.embedded.redis_server import RedisServer
 
 _SLOTS = 16_384
 _BUS_OFFSET = 10_000
-_HIGHEST_PORT = 65_535
 
 
 class ClusterNode(RedisServer):
     def __init__(self, folder: Path) -> None:
         port = free_port()
-        while port + _BUS_OFFSET > _HIGHEST_PORT:
+        while not _may_have_a_bus(port):
             port = free_port()
         super().__init__(folder, port=port)
 
     def command(self) -> list[str]:
         return [*super().command(), "--cluster-enabled", "yes"]
+
+
+def _may_have_a_bus(port: int) -> bool:
+    """Each node listens on two ports, and chooses one of them alone."""
+    try:
+        check_free(port + _BUS_OFFSET, "Redis Cluster's bus")
+    except (OverflowError, PortTakenError):
+        return False
+    return True
 
 
 async def join(nodes: Sequence[ClusterNode]) -> None:

@@ -1,5 +1,8 @@
 """The same in a Redis Cluster of three primaries: no call crosses slots, and the scan sees every node."""
 
+import asyncio
+
+from afterturn_client.appending import Appender
 from afterturn_client.redis_connection import AnyRedis
 
 from services.room_buffer.buffer import Claim, Empty, RoomBuffer
@@ -47,3 +50,11 @@ async def test_invalid_buffers_of_every_node_are_moved(cluster: AnyRedis) -> Non
         assert batch.entries == (b"a",)
         assert await buffer.drop_invalid(key, batch)
     assert await cluster.dbsize() == 0
+
+
+async def test_callers_at_the_same_time_record_into_rooms_of_every_node(cluster: AnyRedis) -> None:
+    appender = Appender(cluster, batch_size=50, seconds=20)
+    rooms = [f"user:{number % 40}" for number in range(400)]
+    await asyncio.gather(*(appender.append(room, [b"a", b"b"]) for room in rooms))
+    for room in set(rooms):
+        assert await cluster.lrange(f"{room}:messages", 0, -1) == [b"a", b"b"] * 10

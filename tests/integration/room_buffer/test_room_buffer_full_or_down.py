@@ -12,6 +12,11 @@ MAIL = b"user:ana@example.org:messages"
 SECRET = b"my-secret-words"
 
 
+def open_patiently(url: str) -> AnyRedis:
+    """Take no busy machine for a Redis that is away."""
+    return open_redis(url, connect_seconds=10, answer_seconds=10)
+
+
 async def fill(redis: AnyRedis) -> None:
     """Leave no memory for any write that needs some."""
     await redis.config_set("maxmemory", 1)
@@ -24,7 +29,7 @@ async def claim(buffer: RoomBuffer) -> Claim | object:
 
 
 async def test_a_full_redis_refuses_a_recording_whole(own_redis: RedisServer) -> None:
-    async with open_redis(own_redis.url) as redis:
+    async with open_patiently(own_redis.url) as redis:
         await fill(redis)
         with pytest.raises(RedisError):
             await record_entries(redis, ROOM, [b"x" * 1_000_000] * 3)
@@ -32,7 +37,7 @@ async def test_a_full_redis_refuses_a_recording_whole(own_redis: RedisServer) ->
 
 
 async def test_a_full_redis_is_emptied_all_the_same(own_redis: RedisServer) -> None:
-    async with open_redis(own_redis.url) as redis:
+    async with open_patiently(own_redis.url) as redis:
         buffer = RoomBuffer(redis)
         await record_entries(redis, ROOM, [b"a", b"b"])
         await redis.rpush(MAIL, "c")
@@ -55,7 +60,7 @@ async def test_a_full_redis_is_emptied_all_the_same(own_redis: RedisServer) -> N
 
 
 async def test_a_redis_that_is_down_is_a_passing_trouble_that_shows_no_content(own_redis: RedisServer) -> None:
-    async with open_redis(own_redis.url) as redis:
+    async with open_patiently(own_redis.url) as redis:
         buffer = RoomBuffer(redis)
         await record_entries(redis, ROOM, [SECRET])
         await own_redis.kill()
@@ -68,7 +73,7 @@ async def test_a_redis_that_is_down_is_a_passing_trouble_that_shows_no_content(o
 
 
 async def test_what_was_acknowledged_is_there_after_kill_9_and_the_client_goes_on(own_redis: RedisServer) -> None:
-    async with open_redis(own_redis.url) as redis:
+    async with open_patiently(own_redis.url) as redis:
         buffer = RoomBuffer(redis)
         acknowledged: list[bytes] = []
         for crash in range(3):
@@ -89,8 +94,9 @@ async def test_what_was_acknowledged_is_there_after_kill_9_and_the_client_goes_o
 
 
 async def test_a_redis_that_hangs_is_not_waited_for(own_redis: RedisServer) -> None:
-    async with open_redis(own_redis.url, answer_seconds=0.3) as redis, open_redis(own_redis.url) as other:
+    async with open_redis(own_redis.url, answer_seconds=1) as redis, open_patiently(own_redis.url) as other:
         await redis.ping()
-        await other.client_pause(2_000)
+        # Beyond any wait of this machine; a Redis that is told to stop does so all the same.
+        await other.client_pause(60_000)
         with pytest.raises(TransientError, match="TimeoutError"):
             await claim(RoomBuffer(redis))

@@ -1,0 +1,3 @@
+from tests.support.main_job import environment, model, resources, worker
+
+__all__ = ["environment", "model", "resources", "worker"]

@@ -1,0 +1,121 @@
+"""Promise 5, where a digest is tried again or runs twice at once: what was answered is used, and not paid for again."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from temporalio.testing import ActivityEnvironment
+
+from activities.digest import DigestActivities
+from activities.steps import DigestResult, RoomInput
+from services.domain.errors import TransientError
+from services.memories.prefetching import Prefetching
+from services.resources import Resources
+from services.worker.activities import wire
+from tests.support.memories_kept import kept
+from tests.support.memory_api import archived
+from tests.support.openai_server import COMPLETIONS, EMBEDDINGS, OpenAIServer
+from tests.support.remembering import Finding, Remembering, asks_for_memories
+from tests.support.steps import OF_ROOM_MEMORY, POINTS, Action, Point, watch
+
+ROOM = "room:lima"
+SAID = ("I live in Lima since May.", "My sister keeps a cat in Quito.")
+AFTER = [where for where in POINTS if where.when == "after" and where.client not in OF_ROOM_MEMORY]
+
+
+@asynccontextmanager
+async def digests(resources: Resources, action: Action | None = None) -> AsyncIterator[DigestActivities]:
+    async with Prefetching.open(resources.sections) as prefetching:
+        yield wire(watch(resources, action) if action else resources, prefetching).digest
+
+
+async def digest(steps: DigestActivities) -> DigestResult:
+    return await ActivityEnvironment().run(steps.digest_next, RoomInput(room_id=ROOM))
+
+
+def paid_for(model: OpenAIServer) -> Counter[str]:
+    """Count what the models were asked, by text, as if each was asked for one at a time."""
+    embedded = Counter(f"embed {text}" for body in model.asked(EMBEDDINGS) for text in body["input"])
+    return embedded + Counter(step_of(body) for body in model.asked(COMPLETIONS))
+
+
+def step_of(body: dict[str, Any]) -> str:
+    if asks_for_memories(body):
+        return "extract"
+    return "roll" if "<parts>" in str(body["messages"]) else "summarise"
+
+
+@pytest.mark.parametrize("where", AFTER, ids=str)
+async def test_whoever_tries_again_pays_for_nothing_that_was_written_down(
+    where: Point, resources: Resources, model: OpenAIServer
+) -> None:
+    model.answer = Remembering([Finding("Lima", "I live in Lima.", slug="home")], "The user lives in Lima.")
+    # From now on the store knows by which models to embed ahead.
+    await resources.memories.save_user_memories("7", [{"slug": "first", "content": "of all"}])
+    model.requests.clear()
+    await archived(resources, ROOM, *SAID)
+    failed: list[Point] = []
+
+    async def fail_once(here: Point) -> None:
+        if here == where and not failed:
+            failed.append(here)
+            raise TransientError("the connection broke")
+
+    async with digests(resources, fail_once) as steps:
+        with pytest.raises(TransientError):
+            await digest(steps)
+        again = await digest(steps)
+
+    assert again.outcome == (None if where.method == "digested" else "digested")
+    bill = paid_for(model)
+    assert {asked for asked in bill if not asked.startswith("embed")} == {"summarise", "extract"}
+    assert len(bill) == len(SAID) + 4  # and the texts of the summary and of the memory
+    assert set(bill.values()) == {1}
+    [remembered] = await resources.brain.get_all_by_user("42")
+    assert remembered.slug == "home"
+    assert (await kept(resources.database)).agrees()
+    assert {receipt.state for receipt in await resources.rooms.receipts(ROOM)} == {"digested"}
+
+
+async def test_of_two_attempts_at_once_the_later_uses_what_the_first_recorded(
+    resources: Resources, model: OpenAIServer
+) -> None:
+    """The first timed out and works on: what it is answered meanwhile the second does not ask for."""
+    answers = ["I live in Lima since May.", "My sister keeps a cat in Quito."]
+    asked = [asyncio.Event(), asyncio.Event()]
+    released = [asyncio.Event(), asyncio.Event()]
+    turns = iter(range(2))
+
+    async def answer(request: dict[str, Any]) -> str:
+        if step_of(request) != "summarise":
+            return '{"memories": []}' if asks_for_memories(request) else "I live in Lima since May."
+        turn = next(turns)
+        asked[turn].set()
+        await released[turn].wait()
+        return answers[turn]
+
+    await archived(resources, ROOM, "I moved to Lima.")
+    async with digests(resources) as steps:
+        model.answer = lambda request: '{"memories": []}' if asks_for_memories(request) else "The user moved to Lima."
+        await digest(steps)
+        model.requests.clear()
+        model.answer = answer
+        await archived(resources, ROOM, *SAID, first=2)
+        attempts = []
+        for event in asked:
+            attempts.append(asyncio.create_task(digest(steps)))
+            await asyncio.wait_for(event.wait(), 30)
+        for event, attempt in zip(released, attempts, strict=True):
+            event.set()
+            assert (await attempt).outcome == "digested"
+
+    assert paid_for(model)["summarise"] == 2
+    assert paid_for(model)["roll"] == 1
+    wanted = text("select kind, text from summaries where covers_to = 3 order by kind")
+    async with resources.database.transaction() as session:
+        kept_texts = [tuple(row) for row in await session.execute(wanted)]
+    assert kept_texts == [("chunk", answers[0]), ("rolling", answers[0])]
