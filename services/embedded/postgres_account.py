@@ -1,5 +1,6 @@
 """Postgres refuses to run as root; under root it gets an account of its own, as packages of Linux systems do it."""
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ from services.embedded.errors import ProgramMissingError, StackError
 _ACCOUNT = "afterturn"
 # Where a system has no `useradd`, this account is there all the same.
 _SPARE_ACCOUNT = "nobody"
+_ACCOUNTS = Path("/etc/passwd")
 _PASS = stat.S_IXGRP | stat.S_IXOTH
 
 
@@ -21,7 +23,30 @@ def account_for(data: Path) -> str | None:
         return None
     if data.exists() and (owner := data.stat().st_uid) != 0:
         return pwd.getpwuid(owner).pw_name
-    return _create()
+    if _exists(_ACCOUNT) or create(_ACCOUNT):
+        return _ACCOUNT
+    if _exists(_SPARE_ACCOUNT):
+        return _SPARE_ACCOUNT
+    raise ProgramMissingError("Postgres does not run as root, and no other account is there: start as another user")
+
+
+def create(account: str) -> bool:
+    """Make a system account, once however many processes ask at a time; tell whether it is there. Needs root."""
+    useradd = shutil.which("useradd")
+    if useradd is None:
+        return False
+    # `useradd` looks for the name before it locks: the later of two gives the account another number, and what the
+    # earlier one's user has begun as the first belongs to nobody.
+    with _ACCOUNTS.open() as accounts:
+        fcntl.flock(accounts, fcntl.LOCK_EX)
+        if not _exists(account):
+            subprocess.run(  # noqa: S603 - the system's own program, found on the PATH of root
+                [useradd, "--system", "--no-create-home", "--shell", "/bin/false", account],
+                check=False,
+                capture_output=True,
+                timeout=30,
+            )
+    return _exists(account)
 
 
 def own(folder: Path, account: str | None) -> None:
@@ -42,23 +67,6 @@ def open_way(*places: Path) -> list[Path]:
     for folder in closed:
         folder.chmod(folder.stat().st_mode | _PASS)
     return closed
-
-
-def _create() -> str:
-    if _exists(_ACCOUNT):
-        return _ACCOUNT
-    if useradd := shutil.which("useradd"):
-        subprocess.run(  # noqa: S603 - the system's own program, found on the PATH of root
-            [useradd, "--system", "--no-create-home", "--shell", "/bin/false", _ACCOUNT],
-            check=False,
-            capture_output=True,
-            timeout=30,
-        )
-    if _exists(_ACCOUNT):
-        return _ACCOUNT
-    if _exists(_SPARE_ACCOUNT):
-        return _SPARE_ACCOUNT
-    raise ProgramMissingError("Postgres does not run as root, and no other account is there: start as another user")
 
 
 def _exists(account: str) -> bool:
