@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import random
-import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +27,7 @@ from services.postgres.sections.values import records
 from services.section_store.packing import unpack
 from tests.support.section_history import Did, faults
 from tests.support.section_process import KEYS, OWNERS, tag_of
-from tests.support.servers import FAST_POSTGRES, short_folder
+from tests.support.servers import FAST_POSTGRES, short_folder, stopped
 from tests.support.slow_link import SlowLink
 
 SEED = int(os.environ.get("SECTIONS_SEED", "0")) or random.randrange(1_000_000)
@@ -44,7 +43,7 @@ class World:
 
 
 async def flush(world: World, _: random.Random) -> None:
-    async with open_redis(world.redis.url, connect_seconds=10, answer_seconds=10) as redis:
+    async with open_redis(world.redis.url, answer_seconds=20) as redis:
         await redis.flushall()
 
 
@@ -74,9 +73,8 @@ async def hold_one_up(world: World, chance: random.Random) -> None:
 
 async def stop_one(world: World, chance: random.Random) -> None:
     process = chance.choice(world.processes)
-    process.send_signal(signal.SIGSTOP)
-    await asyncio.sleep(0.2 + chance.random())
-    process.send_signal(signal.SIGCONT)
+    with stopped([process.pid]):
+        await asyncio.sleep(0.2 + chance.random())
 
 
 TROUBLES: list[Callable[[World, random.Random], Awaitable[None]]] = [

@@ -32,7 +32,7 @@ async def open_sections(
     """Open a store with clients of its own, as another process would have it."""
     chosen = SectionSettings(_env_file=None, **{"section_trust_seconds": TRUST_SECONDS, **settings})
     async with (
-        open_redis(redis_url, connect_seconds=max(1.0, answer_seconds), answer_seconds=answer_seconds) as redis,
+        open_redis(redis_url, answer_seconds=answer_seconds) as redis,
         Database.open(database_url) as database,
     ):
         embedding = FactEmbedding(model, WrittenVectors(database, MODEL), seconds=PATIENCE_SECONDS) if model else None

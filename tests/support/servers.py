@@ -1,9 +1,11 @@
 """Real servers for the tests, in a folder whose path is short enough for Unix sockets."""
 
 import asyncio
+import os
+import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +33,23 @@ def running(server: ServerT) -> Iterator[ServerT]:
             yield server
         finally:
             runner.run(server.stop())
+
+
+@contextmanager
+def stopped(pids: Iterable[int]) -> Iterator[None]:
+    """Stop processes for a while, as a machine or a disk that hangs does: what they are sent waits for them."""
+    pids = list(pids)
+    _signal(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal(pids, signal.SIGCONT)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 class SmallHistories(TemporalServer):

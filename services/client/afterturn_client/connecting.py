@@ -51,7 +51,7 @@ async def open_redis_recorder(
     seconds: float,
     close_grace_seconds: float,
 ) -> AsyncIterator[tuple[RedisRecorder, RoomWaker]]:
-    redis = open_redis(url, cluster=cluster, connect_seconds=seconds / 2, answer_seconds=seconds)
+    redis = open_redis(url, cluster=cluster, answer_seconds=seconds)
     appender = Appender(redis, batch_size=batch_size, seconds=seconds)
     waker = RoomWaker(temporal_starter(temporal))
     try:

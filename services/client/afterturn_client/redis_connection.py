@@ -1,10 +1,13 @@
 """How Redis is reached: within time limits, and without trying again behind the caller's back."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.client import Pipeline
+from redis.asyncio.cluster import ClusterPipeline, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
@@ -22,19 +25,19 @@ def open_redis(
     url: str,
     *,
     cluster: bool = False,
-    connect_seconds: float = 1.0,
     answer_seconds: float = 2.0,
     connections: int = CONNECTIONS,
 ) -> AnyRedis:
     """Return a client for one event loop; close it with `aclose`.
 
-    A command that has no answer after `answer_seconds` fails, the wait for one of the `connections` included. It
-    never sends a command twice by itself: where an answer was lost the command may have been carried out, and only its
-    sender knows whether a second time does harm.
+    A command or pipeline that has no answer after `answer_seconds` fails, with the wait for one of the `connections`
+    and for the server to take it. Nothing is ever sent twice by itself: where an answer was lost the command may have
+    been carried out, and only its sender knows whether a second time does harm.
     """
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
-        "socket_connect_timeout": connect_seconds,
+        # In a cluster half of the time is left to ask another node than one that is away.
+        "socket_connect_timeout": answer_seconds / 2 if cluster else answer_seconds,
         # redis-py's own limit uses `asyncio.wait_for`, which before Python 3.12 loses a cancellation now and then.
         "socket_timeout": None,
         "max_connections": connections,
@@ -51,23 +54,53 @@ def open_redis(
     return client
 
 
+@asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise LateError("Redis did not answer in time") from None
+
+
 class _LimitedRedis(Redis):
     answer_seconds = 2.0
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  as redis-py has it
-        try:
-            async with asyncio.timeout(self.answer_seconds):
-                return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
-        except TimeoutError:
-            raise LateError("Redis did not answer in time") from None
+        async with _within(self.answer_seconds):
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:  # noqa: FBT001, FBT002
+        pipeline = _LimitedPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipeline.answer_seconds = self.answer_seconds
+        return pipeline
+
+
+class _LimitedPipeline(Pipeline):
+    answer_seconds = 2.0
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002  as redis-py has it
+        async with _within(self.answer_seconds):
+            return await super().execute(raise_on_error)
 
 
 class _LimitedCluster(RedisCluster):
     answer_seconds = 2.0
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  as redis-py has it
-        try:
-            async with asyncio.timeout(self.answer_seconds):
-                return await super().execute_command(*args, **options)
-        except TimeoutError:
-            raise LateError("Redis did not answer in time") from None
+        async with _within(self.answer_seconds):
+            return await super().execute_command(*args, **options)
+
+    def pipeline(self, *args: Any, **options: Any) -> ClusterPipeline:  # noqa: ANN401  as redis-py has it
+        # redis-py leaves out an attribute that its own type asks for.
+        pipeline = _LimitedClusterPipeline(self, *args, **options)  # type: ignore[abstract]
+        pipeline.answer_seconds = self.answer_seconds
+        return pipeline
+
+
+class _LimitedClusterPipeline(ClusterPipeline):
+    answer_seconds = 2.0
+
+    async def execute(self, *args: Any, **options: Any) -> list[Any]:  # noqa: ANN401  as redis-py has it
+        async with _within(self.answer_seconds):
+            return await super().execute(*args, **options)

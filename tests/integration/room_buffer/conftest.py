@@ -14,7 +14,7 @@ from tests.support.servers import running, short_folder
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[AnyRedis]:
-    async with open_redis(redis_url, connect_seconds=10, answer_seconds=10) as client:
+    async with open_redis(redis_url, answer_seconds=20) as client:
         yield client
 
 
@@ -40,6 +40,6 @@ def cluster_url(servers_folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 async def cluster(cluster_url: str) -> AsyncIterator[AnyRedis]:
-    async with open_redis(cluster_url, cluster=True, connect_seconds=10, answer_seconds=10) as client:
+    async with open_redis(cluster_url, cluster=True, answer_seconds=20) as client:
         await client.flushall()
         yield client

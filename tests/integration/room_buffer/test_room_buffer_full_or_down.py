@@ -14,7 +14,7 @@ SECRET = b"my-secret-words"
 
 def open_patiently(url: str) -> AnyRedis:
     """Take no busy machine for a Redis that is away."""
-    return open_redis(url, connect_seconds=10, answer_seconds=10)
+    return open_redis(url, answer_seconds=20)
 
 
 async def fill(redis: AnyRedis) -> None:

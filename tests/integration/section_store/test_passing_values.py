@@ -13,6 +13,7 @@ from services.section_store.keys import session_key
 from services.section_store.sessions import MOST_VALUES
 from services.section_store.store import SectionStore
 from tests.support.section_stores import open_sections
+from tests.support.servers import stopped
 
 ANA, BEN = owner_of("user", "ana"), owner_of("user", "ben")
 
@@ -50,7 +51,7 @@ async def test_a_session_ends_whole_and_what_is_shared_stays(sections: SectionSt
 async def test_a_session_that_is_used_is_kept(redis_url: str, database_url: str) -> None:
     async with open_sections(redis_url, database_url, section_session_seconds=100) as store:
         await store.set_session_state(ANA, "s1", "k", 1)
-        async with open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis:
+        async with open_redis(redis_url, answer_seconds=20) as redis:
             for left, expected in ((80, 80), (40, 100)):
                 await redis.expire(session_key(ANA, "s1"), left)
                 await value(store, "s1", "k")
@@ -94,6 +95,20 @@ CALLS: dict[str, Callable[[SectionStore], Awaitable[object]]] = {
     "get a temporary": lambda s: s.get_temporary(ANA, "k"),
     "erase": lambda s: s.erase(ANA),
 }
+
+
+async def test_a_redis_that_hangs_is_not_waited_for(own_redis: RedisServer, database_url: str) -> None:
+    async with (
+        open_sections(own_redis.url, database_url) as patient,
+        open_sections(own_redis.url, database_url, answer_seconds=0.5) as hurried,
+    ):
+        await patient.set_session_state(ANA, "s", "k", 1)
+        with stopped([own_redis.pid]):
+            for call in CALLS.values():
+                async with asyncio.timeout(60):
+                    with pytest.raises(SectionsUnavailableError):
+                        await call(hurried)
+        assert await value(patient, "s", "k") == 1
 
 
 async def test_without_redis_it_says_so_and_permanent_values_go_on(own_redis: RedisServer, database_url: str) -> None:

@@ -69,7 +69,7 @@ async def test_large_values_are_compressed_and_read_as_before(redis_url: str, da
     async with (
         open_sections(redis_url, database_url, section_compress_bytes=OFF) as before,
         open_sections(redis_url, database_url) as store,
-        open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis,
+        open_redis(redis_url, answer_seconds=20) as redis,
     ):
         await read_once(before)
         await fill(before)

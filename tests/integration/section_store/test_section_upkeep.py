@@ -62,7 +62,7 @@ async def test_sync_mends_what_was_changed_behind_the_stores_back(
     sections: SectionStore, redis_url: str, database_url: str
 ) -> None:
     await fill(sections, ANA)
-    async with open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis:
+    async with open_redis(redis_url, answer_seconds=20) as redis:
         for key, entry in (("k0", entry_of(None)), ("k1", f"m{0:013d}dead".encode())):
             await redis.set(await slot_of(database_url, ANA, key), entry)
         await redis.set(slot_key(ANA, uuid4(), uuid4()), b"e")
@@ -81,7 +81,7 @@ async def test_a_reader_mends_the_mark_of_a_writer_that_died(
 ) -> None:
     await fill(sections, ANA)
     slot = await slot_of(database_url, ANA, "k1")
-    async with open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis:
+    async with open_redis(redis_url, answer_seconds=20) as redis:
         await redis.set(slot, f"m{0:013d}dead")
         found = await sections.get_user_preference(ANA, "k1")
         assert found is not None
@@ -102,7 +102,7 @@ async def test_erasing_leaves_nothing_of_one_and_all_of_the_others(
     sections: SectionStore, redis_url: str, database_url: str
 ) -> None:
     async with (
-        open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis,
+        open_redis(redis_url, answer_seconds=20) as redis,
         open_sections(redis_url, database_url) as other,
     ):
         for owner in (ANA, ACME):
@@ -222,7 +222,7 @@ async def test_a_command_beyond_the_newest_is_never_read_again(redis_url: str, d
 async def test_what_a_session_will_read_is_warmed_once(redis_url: str, database_url: str) -> None:
     async with (
         open_sections(redis_url, database_url) as sections,
-        open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis,
+        open_redis(redis_url, answer_seconds=20) as redis,
     ):
         await sections.warm(ANA, "s0")
         for number in range(20):
@@ -248,7 +248,7 @@ async def test_what_a_session_will_read_is_warmed_once(redis_url: str, database_
 async def test_nothing_is_warmed_for_whoever_has_nothing_and_a_single_command_is(
     redis_url: str, database_url: str
 ) -> None:
-    async with open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis:
+    async with open_redis(redis_url, answer_seconds=20) as redis:
         async with open_sections(redis_url, database_url) as sections:
             assert await sections.warm(ANA, "s") == 0
         assert await keys_of(redis, ANA) == []
@@ -282,7 +282,7 @@ async def test_counts_are_added_up_over_processes(redis_url: str, database_url: 
 async def test_a_flushed_redis_is_used_again_at_once(own_redis: RedisServer, database_url: str, times: int) -> None:
     async with (
         open_sections(own_redis.url, database_url) as sections,
-        open_redis(own_redis.url, connect_seconds=10, answer_seconds=10) as redis,
+        open_redis(own_redis.url, answer_seconds=20) as redis,
     ):
         for number in range(times):
             await sections.set_user_preference(ANA, "k", number)

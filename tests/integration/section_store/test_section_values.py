@@ -157,7 +157,7 @@ async def test_no_key_of_redis_shows_a_name_or_looks_like_a_rooms_buffer(
     await sections.set_session_state(ANA, "secret:messages", "secret:messages", 1)
     await sections.set_temporary(ANA, "secret:messages", 1, ttl_seconds=60)
     await sections.warm(ANA, "secret:messages")
-    async with open_redis(redis_url, connect_seconds=10, answer_seconds=10) as redis:
+    async with open_redis(redis_url, answer_seconds=20) as redis:
         keys = [key.decode() async for key in redis.scan_iter()]
     assert len(keys) > 5
     assert not [key for key in keys if "secret" in key or "messages" in key]

@@ -2,10 +2,9 @@
 
 import asyncio
 import random
-import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from services.embedded.server import Server
 from services.embedded.temporal_server import TemporalServer
 from services.postgres.migrate import upgrade
 from tests.support.main_job import EMBEDDING_MODEL, SUMMARY_MODEL
+from tests.support.servers import stopped
 from tests.support.storm.link import Link, Place
 from tests.support.storm.model import FixedModel
 from tests.support.storm.plan import Plan, Target
@@ -61,28 +61,13 @@ class Servers:
 
     async def pause(self, target: Target, seconds: float) -> None:
         """Stop it and all that it started for a while, as a disk that hangs does."""
-        with _stopped(self.processes[target]):
+        pid = self.processes[target].pid
+        with stopped(process.pid for process in family(pid)) if pid else nullcontext():
             await asyncio.sleep(seconds)
 
     @property
     def logs(self) -> list[Path]:
         return sorted((self.folder / "logs").iterdir())
-
-
-@contextmanager
-def _stopped(server: Server) -> Iterator[None]:
-    stopped = family(server.pid) if server.pid else []
-    _signal(stopped, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        _signal(stopped, signal.SIGCONT)
-
-
-def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        with suppress(psutil.Error):
-            process.send_signal(number)
 
 
 @asynccontextmanager
