@@ -1,6 +1,7 @@
 """Real servers, each started once for the whole suite when the first test asks for it."""
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -42,6 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for worker in range(workers)
         for item in (*long[worker::workers], *short[worker * size : (worker + 1) * size])
     ]
+
+
+def pytest_collection_finish() -> None:
+    """Spare what is imported by now the search for garbage, which stops every loop of this process for up to a second."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
