@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare what is imported by now the search for garbage, which stops every loop of this process for up to a second."""
+    """Spare what is imported by now the search for garbage, which stops this process for up to a second."""
     gc.freeze()
 
 
