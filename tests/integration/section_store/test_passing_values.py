@@ -103,6 +103,7 @@ async def test_a_redis_that_hangs_is_not_waited_for(own_redis: RedisServer, data
         open_sections(own_redis.url, database_url, answer_seconds=0.5) as hurried,
     ):
         await patient.set_session_state(ANA, "s", "k", 1)
+        assert own_redis.pid is not None
         with stopped([own_redis.pid]):
             for call in CALLS.values():
                 async with asyncio.timeout(60):
