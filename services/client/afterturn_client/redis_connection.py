@@ -16,6 +16,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 AnyRedis = Redis | RedisCluster
 CONNECTIONS = 50
+CONNECT_SECONDS = 5.0
 
 # Of a server that is down, late, full or wrong; a TimeoutError is an OSError.
 REDIS_ERRORS = (RedisError, RedisClusterException, OSError)
@@ -30,14 +31,14 @@ def open_redis(
 ) -> AnyRedis:
     """Return a client for one event loop; close it with `aclose`.
 
-    A command or pipeline that has no answer after `answer_seconds` fails, with the wait for one of the `connections`
-    and for the server to take it. Nothing is ever sent twice by itself: where an answer was lost the command may have
-    been carried out, and only its sender knows whether a second time does harm.
+    A command or pipeline that has no answer after `answer_seconds` fails; the wait for one of the `connections` counts,
+    and that for the server to take it, `CONNECT_SECONDS` at the most. Nothing is ever sent twice by itself: where an
+    answer was lost the command may have been carried out, and only its sender knows whether a second time does harm.
     """
     options: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
         # In a cluster half of the time is left to ask another node than one that is away.
-        "socket_connect_timeout": answer_seconds / 2 if cluster else answer_seconds,
+        "socket_connect_timeout": min(CONNECT_SECONDS, answer_seconds / 2 if cluster else answer_seconds),
         # redis-py's own limit uses `asyncio.wait_for`, which before Python 3.12 loses a cancellation now and then.
         "socket_timeout": None,
         "max_connections": connections,
