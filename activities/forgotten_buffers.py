@@ -9,7 +9,7 @@ from sqlalchemy import select
 from services.domain.forgetting import TOMBSTONE, Said, is_own_room, named_owner, said_in, theirs, without_company
 from services.domain.memories import Owner
 from services.postgres.database import Database
-from services.postgres.forgetting.admission import note_forgotten
+from services.postgres.forgetting.admission import last_turn_is_of, note_forgotten
 from services.postgres.forgetting.forgettings import Forgetting
 from services.postgres.tables.archive import Room
 from services.room_buffer.erasing import BufferErasing
@@ -40,22 +40,42 @@ class ForgottenBuffers:
         """Erase from every buffer and claim, or only from the claims that were taken before; count the entries."""
         erased = 0
         async for room_id in self._erasing.rooms():
-            whose = await self._owner_of(room_id) if run.owner.type == "company" else None
-            for key in await self._erasing.lists_of(room_id, claimed_before=claimed_before):
-                erased += await self._erase_from(key, room_id, run.owner, whose)
+            keys = await self._erasing.lists_of(room_id, claimed_before=claimed_before)
+            if run.owner.type == "user":
+                erased += await self._erase_person(keys, room_id, run.owner)
+            else:
+                whose = await self._owner_of(room_id)
+                for key in keys:
+                    erased += await self._erase_company(key, room_id, run.owner, whose)
         async for invalid, name in self._erasing.invalid_keys():
             erased += await self._erase_from_invalid(invalid, name, run)
         return erased
 
-    async def _erase_from(self, key: str, room_id: str, owner: Owner, whose: Owner | None) -> int:
+    async def _erase_person(self, keys: Sequence[str], room_id: str, person: Owner) -> int:
+        """Read a room's lists as one, for what is said in one may reply to the one before, or to the archive."""
+        follows = await self._last_turn_is_of(room_id, person)
+        erased, gone, own = 0, set[tuple[str, int]](), is_own_room(person, room_id)
+        while True:
+            lists = {key: await self._erasing.entries(key) for key in keys}
+            places = [(key, place) for key, entries in lists.items() for place in range(len(entries))]
+            said = [_said(lists[key][place], room_id, person, is_gone=(key, place) in gone) for key, place in places]
+            chosen = {key: _Chosen() for key in keys}
+            for (key, place), one, is_theirs in zip(places, said, theirs(person, said, follows=follows), strict=True):
+                if (own or is_theirs) and lists[key][place] != TOMBSTONE:
+                    chosen[key].take_out(place, one)
+                    gone.add((key, place))
+            done = 0
+            for key, entries in lists.items():
+                done += await self._replace(key, room_id, entries, chosen[key])
+            erased += done
+            if done == 0:
+                return erased
+
+    async def _erase_company(self, key: str, room_id: str, company: Owner, whose: Owner | None) -> int:
         erased = 0
         while True:
             entries = await self._erasing.entries(key)
-            said = [said_in(raw, room_id) for raw in entries]
-            if owner.type == "user":
-                chosen = _of_person(owner, room_id, entries, said)
-            else:
-                chosen = _of_company(owner, room_id, entries, said, whose)
+            chosen = _of_company(company, room_id, entries, [said_in(raw, room_id) for raw in entries], whose)
             done = await self._replace(key, room_id, entries, chosen)
             erased += done
             if done == 0:
@@ -81,6 +101,10 @@ class ForgottenBuffers:
             await note_forgotten(session, room_id, chosen.ids)
         return await self._erasing.replace(key, entries, chosen.entries)
 
+    async def _last_turn_is_of(self, room_id: str, person: Owner) -> bool | None:
+        async with self._database.transaction() as session:
+            return await last_turn_is_of(session, room_id, person)
+
     async def _owner_of(self, room_id: str) -> Owner | None:
         async with self._database.transaction() as session:
             wanted = select(Room.owner_type, Room.owner_id).where(Room.id == room_id)
@@ -90,12 +114,9 @@ class ForgottenBuffers:
         return Owner("user" if row.owner_type == "user" else "company", row.owner_id)
 
 
-def _of_person(owner: Owner, room_id: str, entries: Sequence[bytes], said: Sequence[Said]) -> _Chosen:
-    chosen, own = _Chosen(), is_own_room(owner, room_id)
-    for place, is_theirs in enumerate(theirs(owner, said)):
-        if (own or is_theirs) and entries[place] != TOMBSTONE:
-            chosen.take_out(place, said[place])
-    return chosen
+def _said(raw: bytes, room_id: str, person: Owner, *, is_gone: bool) -> Said:
+    """Read an entry; where theirs stood a moment ago, it still is theirs that others reply to."""
+    return Said("user", str(person.id), None) if is_gone and raw == TOMBSTONE else said_in(raw, room_id)
 
 
 def _of_company(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,13 +69,21 @@ def named_owner(kind: OwnerType, given: str | None) -> Owner | None:
         return None
 
 
-def theirs(owner: Owner, said: Iterable[Said]) -> Iterator[bool]:
-    """Say of each thing that was said in one room, in its order, whether this person said it, or it replies to that."""
-    follows = False
+def theirs(owner: Owner, said: Sequence[Said], *, follows: bool | None) -> list[bool]:
+    """Say of each thing that was said in one room, in its order, whether this person said it, or it replies to that.
+
+    `follows` says whether the turn before all this was theirs; None where there was none: what opens a room goes with
+    whoever speaks first in it.
+    """
+    if follows is None:
+        first = next((one for one in said if one.is_named), None)
+        follows = first is not None and is_named(owner, first.user_id)
+    found = []
     for one in said:
         if one.is_named:
             follows = is_named(owner, one.user_id)
-        yield follows
+        found.append(follows)
+    return found
 
 
 def ids_of(owner: Owner, external_id: str | None) -> tuple[str, ...]:

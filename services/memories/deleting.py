@@ -44,7 +44,7 @@ class MessageDeletion:
         Mem0 follows at once, or, where it does not answer, at the next reconciliation.
         """
         async with self._database.transaction() as session:
-            erased = await erase_messages(session, place.room_id, [place.seq], keeps_owner=True)
+            erased = await erase_messages(session, place.room_id, [place.seq])
         if self._store is not None:
             await follow(self._store, erased.memories)
         return erased.counts

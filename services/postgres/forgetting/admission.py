@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Uuid, bindparam, select, text
+from sqlalchemy import Uuid, bindparam, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.domain.forgetting import TOMBSTONE, Said, is_own_room, named_owner, said_in, taken_at, theirs
+from services.domain.forgetting import TOMBSTONE, Said, is_named, is_own_room, named_owner, said_in, taken_at, theirs
 from services.domain.ids import message_uid
 from services.domain.memories import Owner
 from services.domain.messages import ClaimedEntry, NewMessage
 from services.postgres.forgetting.epochs import Epoch, enter_all
-from services.postgres.tables.archive import Room
+from services.postgres.tables.archive import ArchivedRow, Room
 from services.postgres.tables.forgetting import ForgottenMessageRow
 
 _FORGOTTEN = text("select uid from forgotten_messages where uid = any (:uids)").bindparams(
@@ -57,6 +57,14 @@ async def note_forgotten(session: AsyncSession, room_id: str | None, messages: S
         await session.execute(insert(ForgottenMessageRow).on_conflict_do_nothing(), rows)
 
 
+async def last_turn_is_of(session: AsyncSession, room_id: str | None, person: Owner) -> bool | None:
+    """Say whether the archive of a room ends with this person's turn; None where nobody has begun one."""
+    begun = or_(ArchivedRow.user_id.is_not(None), ArchivedRow.role == "user")
+    last = select(ArchivedRow.user_id).where(ArchivedRow.room_id == room_id, begun)
+    found = (await session.execute(last.order_by(ArchivedRow.seq.desc()).limit(1))).one_or_none()
+    return None if found is None else is_named(person, found.user_id)
+
+
 async def _new(session: AsyncSession, room_id: str | None, entries: list[ClaimedEntry]) -> list[ClaimedEntry]:
     named = [
         message_uid(room_id, entry.read.id) if room_id and isinstance(entry.read, NewMessage) else None
@@ -73,7 +81,8 @@ async def _without_person(
     session: AsyncSession, owner: Owner, room_id: str | None, entries: list[ClaimedEntry]
 ) -> list[ClaimedEntry]:
     own = is_own_room(owner, room_id)
-    gone = [own or said for said in theirs(owner, (_said(entry, room_id) for entry in entries))]
+    follows = await last_turn_is_of(session, room_id, owner)
+    gone = [own or said for said in theirs(owner, [_said(entry, room_id) for entry in entries], follows=follows)]
     return await _left(session, room_id, entries, gone)
 
 

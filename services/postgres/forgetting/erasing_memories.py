@@ -17,11 +17,12 @@ from services.postgres.tables.memories import CompanyBrainRow, MemorySourceRow, 
 from services.postgres.vectors.tables import copy_vectors, vector_tables
 
 _VERSION = MemoryVersionRow
+# Wherever it was shown: people's memories are in companies' rooms, too.
 _SHOWN = text(
-    "delete from model_answers where step = 'extract' and chunk_id in ("
-    "select chunks.id from chunks join rooms on rooms.id = chunks.room_id where rooms.owner_id = any(:owners)"
-    ") and exists (select from jsonb_array_elements(coalesce(shown -> 'known', '[]')) as one "
-    "where one ->> 'content' = any(:contents)) returning chunk_id"
+    "delete from model_answers where step = 'extract' "
+    "and jsonb_path_query_array(shown, '$.known[*].owner.id') ? :owner "
+    "and exists (select from jsonb_array_elements(shown -> 'known') as one "
+    "where one #>> '{owner,id}' = :owner and one ->> 'content' = any(:contents)) returning chunk_id"
 )
 
 
@@ -57,7 +58,7 @@ async def erase_assertions(session: AsyncSession, derived: Sequence[Derived]) ->
         for table in await vector_tables(session):
             await session.execute(delete(table).where(table.c.item_id.in_(one.assertions)))
         if contents:
-            shown = await session.scalars(_SHOWN, {"owners": [one.owner.id], "contents": contents})
+            shown = await session.scalars(_SHOWN, {"owner": str(one.owner.id), "contents": contents})
             counts["model_answers"] += len(list(shown))
     return counts
 

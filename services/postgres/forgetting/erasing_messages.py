@@ -27,12 +27,12 @@ class Erased:
 
 
 async def erase_messages(
-    session: AsyncSession, room_id: str, seqs: Sequence[int], *, keeps_owner: bool = False
+    session: AsyncSession, room_id: str, seqs: Sequence[int], *, leaving: Owner | None = None
 ) -> Erased:
     """Erase these messages: they stay out for good, and what they bore out goes.
 
     The chunks that held them are cut anew from what is left, and so are those that are being digested: who is at work
-    on one, and may have seen what is erased, finds it gone. The room goes to whoever is left in it, or `keeps_owner`.
+    on one, and may have seen what is erased, finds it gone. A room of who is `leaving` goes to whoever is left in it.
     """
     await session.execute(select(Room.id).where(Room.id == room_id).with_for_update())
     # In this order, as writers of memories hold their sources before anything else.
@@ -47,8 +47,8 @@ async def erase_messages(
     counts |= await erase_assertions(session, derived)
     for name, number in (await _cut_anew(session, room_id, seqs)).items():
         counts[name] = counts.get(name, 0) + number
-    if not keeps_owner:
-        await _give_to_the_next(session, room_id)
+    if leaving is not None:
+        await _give_to_the_next(session, room_id, leaving)
     return Erased(counts, derived)
 
 
@@ -156,8 +156,8 @@ async def _roll_again(session: AsyncSession, room_id: str, first: int) -> None:
         await session.execute(update(ChunkRow).where(ChunkRow.id == found).values(state="waiting", attempts=0))
 
 
-async def _give_to_the_next(session: AsyncSession, room_id: str) -> None:
-    """A room belongs to whoever of those who are left spoke first in it."""
+async def _give_to_the_next(session: AsyncSession, room_id: str, leaving: Owner) -> None:
+    """The room of who is leaving belongs to whoever of those who are left spoke first in it."""
     first = (
         select(ArchivedRow.user_id, ArchivedRow.company_id)
         .where(
@@ -168,7 +168,8 @@ async def _give_to_the_next(session: AsyncSession, room_id: str) -> None:
     )
     named = (await session.execute(first)).one_or_none()
     owner = room_owner(room_id, *named) if named else room_owner(room_id, None, None)
-    await session.execute(update(Room).where(Room.id == room_id).values(_whose(owner, *(named or (None, None)))))
+    theirs = (Room.id == room_id, Room.owner_type == leaving.type, Room.owner_id == leaving.id)
+    await session.execute(update(Room).where(*theirs).values(_whose(owner, *(named or (None, None)))))
 
 
 def _whose(owner: Owner | None, user_id: str | None, company_id: str | None) -> dict[str, object]:

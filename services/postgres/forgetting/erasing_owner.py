@@ -3,7 +3,21 @@
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, delete, false, func, or_, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -24,10 +38,10 @@ from services.postgres.upkeep.analyses import drop_names
 
 PAGE = 500
 _Step = Callable[[AsyncSession, Forgetting], Awaitable[int]]
-# A turn begins with a message that names its speaker; what names nobody replies to it.
+# A turn begins with a message that names its speaker; what names nobody replies to it, or opens the first one.
 _TURNS = text(
     "with turns as (select seq, user_id, archived_at, "
-    "count(*) filter (where user_id is not null or role = 'user') over (order by seq) as turn "
+    "greatest(count(*) filter (where user_id is not null or role = 'user') over (order by seq), 1) as turn "
     "from messages where room_id = :room), "
     "theirs as (select distinct turn from turns where user_id = any(:ids) and archived_at <= :until "
     "order by turn limit :limit) "
@@ -69,14 +83,14 @@ class OwnerEraser:
 
 
 async def _rooms_of_their_own(session: AsyncSession, run: Forgetting) -> int:
-    """A person's own room and a company's rooms go whole; what was said in them afterwards stays."""
+    """Rooms in which nobody else is named go whole, and a company's whoever is; what came afterwards stays."""
     owned: tuple[ColumnElement[bool], ...] = (
         Room.owner_type == run.owner.type,
         Room.owner_id == run.owner.id,
         Room.created_at <= run.since,
     )
     if run.owner.type == "user":
-        owned = (*owned, Room.id.startswith("user:"))
+        owned = (*owned, or_(Room.id.startswith("user:"), ~_of_others(run).exists()))
     old = ArchivedRow.archived_at <= run.since
     waiting = select(ArchivedRow.seq).where(ArchivedRow.room_id == Room.id, old)
     anything = select(ArchivedRow.seq).where(ArchivedRow.room_id == Room.id)
@@ -86,9 +100,24 @@ async def _rooms_of_their_own(session: AsyncSession, run: Forgetting) -> int:
         return 0
     page = select(ArchivedRow.seq).where(ArchivedRow.room_id == room_id, old).order_by(ArchivedRow.seq).limit(PAGE)
     seqs = list(await session.scalars(page))
-    await _keep_count(session, run, await erase_messages(session, room_id, seqs, keeps_owner=True))
+    await _keep_count(session, run, await erase_messages(session, room_id, seqs))
+    await count(session, run.run_id, await _unreadable_in(session, room_id, run))
     await count(session, run.run_id, await drop_room(session, room_id))
     return 1
+
+
+def _of_others(run: Forgetting) -> Select[int]:
+    row = ArchivedRow
+    somebody = and_(row.user_id.is_not(None), row.user_id.not_in(run.ids))
+    company = and_(row.user_id.is_(None), row.company_id.is_not(None))
+    return select(row.seq).where(row.room_id == Room.id, or_(somebody, company))
+
+
+async def _unreadable_in(session: AsyncSession, room_id: str, run: Forgetting) -> dict[str, int]:
+    """Entries that never came into the archive go with their room, whether they name anybody or not."""
+    row = QuarantineRow
+    there = delete(row).where(row.room_id == room_id, row.kind != "chunk", row.created_at <= run.since)
+    return {"quarantine": len(list(await session.scalars(there.returning(row.id))))}
 
 
 async def _shared_rooms(session: AsyncSession, run: Forgetting) -> int:
@@ -107,9 +136,19 @@ async def _shared_rooms(session: AsyncSession, run: Forgetting) -> int:
         return 0
     asked = {"room": found.room_id, "ids": list(run.ids), "until": run.since, "limit": PAGE}
     seqs = list(await session.scalars(_TURNS, asked)) if found.user_id in run.ids else [found.seq]
-    await _keep_count(session, run, await erase_messages(session, found.room_id, seqs))
+    await _keep_count(session, run, await erase_messages(session, found.room_id, seqs, leaving=run.owner))
     await count(session, run.run_id, await drop_room(session, found.room_id))
     return len(seqs)
+
+
+async def _person_in_companies_rooms(session: AsyncSession, run: Forgetting) -> int:
+    """A company's room notes who spoke first in it."""
+    if run.owner.type != "user":
+        return 0
+    noted = (Room.owner_type == "company", Room.user_id.in_(run.ids), Room.created_at <= run.since)
+    rooms = list(await session.scalars(update(Room).where(*noted).values(user_id=None).returning(Room.id)))
+    await count(session, run.run_id, {"user_ids": len(rooms)})
+    return len(rooms)
 
 
 async def _company_in_others_rooms(session: AsyncSession, run: Forgetting) -> int:
@@ -169,7 +208,7 @@ async def _intents(session: AsyncSession, run: Forgetting) -> int:
 
 async def _what_names_them(session: AsyncSession, run: Forgetting) -> int:
     key = ApiKeyRow.user_id if run.owner.type == "user" else ApiKeyRow.company_id
-    told, events = WebhookRow, OutboxRow
+    revoked, told, events = ApiKeyRow.revoked_at, WebhookRow, OutboxRow
     webhooks = delete(told).where(
         told.owner_type == run.owner.type, told.owner_id == run.owner.id, told.created_at <= run.since
     )
@@ -179,7 +218,10 @@ async def _what_names_them(session: AsyncSession, run: Forgetting) -> int:
         events.owner_id == run.owner.id,
         or_(events.occurred_at <= run.since, events.data["change"].astext == "ended"),
     )
-    keys = delete(ApiKeyRow).where(key.in_(run.ids), ApiKeyRow.created_at <= run.since).returning(ApiKeyRow.id)
+    # Their rows stay, empty: an API that had a key does not open to everybody with the last one.
+    ended = {"user_id": None, "company_id": None, "name": "", "revoked_at": func.coalesce(revoked, func.now())}
+    bound = update(ApiKeyRow).where(key.in_(run.ids), ApiKeyRow.created_at <= run.since)
+    keys = bound.values(ended).returning(ApiKeyRow.id)
     kept = RetentionRow
     retention = delete(kept).where(
         kept.owner_type == run.owner.type, kept.owner_id == run.owner.id, kept.set_at <= run.since
@@ -211,6 +253,7 @@ _STEPS: tuple[_Step, ...] = (
     _intents,
     _rooms_of_their_own,
     _shared_rooms,
+    _person_in_companies_rooms,
     _company_in_others_rooms,
     _quarantine,
     _memories,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
@@ -156,6 +157,16 @@ class ModelAnswerRow(Base):
     completion_tokens: Mapped[int]
     run_id: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
+
+    __table_args__ = (
+        # Finds where somebody's memories were shown, who may be forgotten.
+        Index(
+            "ix_model_answers_shown_owners",
+            text("jsonb_path_query_array(shown, '$.known[*].owner.id')"),
+            postgresql_using="gin",
+            postgresql_where="step = 'extract'",
+        ),
+    )
 
 
 class QuarantineRow(Base):

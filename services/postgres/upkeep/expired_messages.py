@@ -60,4 +60,4 @@ class ExpiredMessages:
             # Nothing is cut, and nothing digested is to be digested again, while the room is held.
             await session.execute(select(Room.id).where(Room.id == room_id).with_for_update())
             seqs = list(await session.scalars(_EXPIRED, asked))
-            return await erase_messages(session, room_id, seqs, keeps_owner=True) if seqs else Erased({})
+            return await erase_messages(session, room_id, seqs) if seqs else Erased({})

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
@@ -13,18 +13,16 @@ from sqlalchemy import text
 from services.domain.errors import ForgottenError, TransientError
 from services.domain.ids import message_uid
 from services.domain.memories import NewMemory, owner_of
-from services.domain.messages import ClaimedEntry, NewMessage, Rejected
+from services.domain.messages import ClaimedEntry, Rejected
 from services.postgres.archive.chunks import Chunks
 from services.postgres.archive.writing import Archive
 from services.postgres.database import Database, Tenant
 from services.postgres.forgetting.epochs import enter, refuse_forgotten
-from services.postgres.forgetting.erasing_owner import OwnerEraser
-from services.postgres.forgetting.forgettings import Forgettings
 from services.postgres.memories.writing import know_owner, record
+from tests.support.forgotten_rooms import AFTER, BEFORE, archive, claim, forget, ids_in, said
 from tests.support.tenants import NOON
 
 ANA, BEN, ACME = owner_of("user", "ana"), owner_of("user", "ben"), owner_of("company", "acme")
-BEFORE, CUT, AFTER = (datetime(2026, 3, 2, hour, tzinfo=UTC) for hour in (10, 11, 12))
 OWN, SHARED = "user:ana", "room:shared"
 
 
@@ -32,33 +30,6 @@ OWN, SHARED = "user:ana", "room:shared"
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with Database.open(database_url) as opened:
         yield opened
-
-
-def claim(at: datetime, name: str = "c") -> str:
-    return f"{name}.{int(at.timestamp())}.{at.microsecond}"
-
-
-def said(id_: str, user_id: str | None = "ana", company_id: str | None = None, *, role: str = "user") -> NewMessage:
-    return NewMessage(id_, role, f"content of {id_}", user_id, company_id, NOON)
-
-
-async def archive(database: Database, room: str, at: datetime, *messages: NewMessage, raw: bytes = b"") -> None:
-    entries = [ClaimedEntry(number, raw, message) for number, message in enumerate(messages)]
-    await Archive(database).add(room, claim(at), entries, run_id="run")
-
-
-async def ids_in(database: Database, room: str) -> list[str]:
-    async with database.transaction() as session:
-        return list(await session.scalars(text("select id from messages where room_id = :r order by seq"), {"r": room}))
-
-
-async def forget(database: Database, owner: object = ANA, run_id: str = "run") -> None:
-    runs = Forgettings(database)
-    run = await runs.open(run_id, owner)  # type: ignore[arg-type]
-    await runs.begin_epoch(run, CUT)
-    run, eraser = await runs.get(run_id), OwnerEraser(database)
-    while await eraser.erase_page(run):
-        pass
 
 
 async def test_what_was_claimed_before_stays_out_and_what_was_claimed_after_comes_in(database: Database) -> None:

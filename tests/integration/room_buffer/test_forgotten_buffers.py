@@ -15,6 +15,7 @@ from services.postgres.database import Database
 from services.postgres.forgetting.forgettings import Forgetting, Forgettings
 from services.room_buffer.buffer import Claim, RoomBuffer
 from services.room_buffer.erasing import BufferErasing
+from tests.support.forgotten_rooms import BEFORE, archive, said
 
 ANA, ACME = owner_of("user", "ana"), owner_of("company", "acme")
 ROOM = "room:shared"
@@ -67,6 +68,27 @@ async def test_a_person_is_taken_out_of_buffer_and_claim_with_the_replies(
     assert held == [ben, TOMBSTONE, TOMBSTONE, ben, reply]
     assert await redis.lrange(buffer_key(ROOM), 0, -1) == [ben, TOMBSTONE]
     assert await redis.lrange("user:ana:messages", 0, -1) == [TOMBSTONE, TOMBSTONE]
+
+
+@pytest.mark.parametrize(("last", "left"), [("ana", TOMBSTONE), ("ben", entry(None, role="assistant"))])
+async def test_a_reply_goes_with_whom_it_replies_to_in_the_archive(
+    redis: AnyRedis, database: Database, buffers: ForgottenBuffers, last: str, left: bytes
+) -> None:
+    speakers = sorted(("ana", "ben"), key=lambda one: one == last)
+    await archive(database, ROOM, BEFORE, *(said(one, one) for one in speakers))
+    await redis.rpush(buffer_key(ROOM), entry(None, role="assistant"), entry("ben"))
+    await buffers.erase(await run_for(database, ANA))
+    assert await redis.lrange(buffer_key(ROOM), 0, -1) == [left, entry("ben")]
+
+
+async def test_what_is_said_in_a_claim_is_replied_to_in_the_buffer(
+    redis: AnyRedis, database: Database, buffers: ForgottenBuffers
+) -> None:
+    await redis.rpush(buffer_key(ROOM), entry("ben"), entry("ana"))
+    await taken(redis)
+    await redis.rpush(buffer_key(ROOM), entry(None, role="assistant"), entry("ben"))
+    assert await buffers.erase(await run_for(database, ANA)) == 2
+    assert await redis.lrange(buffer_key(ROOM), 0, -1) == [TOMBSTONE, entry("ben")]
 
 
 async def test_a_company_is_named_no_more_in_rooms_of_others(

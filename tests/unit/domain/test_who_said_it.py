@@ -38,7 +38,30 @@ def test_a_turn_of_theirs_goes_with_its_replies_up_to_the_next_speaker() -> None
         Said("assistant", "ana", None),
         Said("user", "ben", None),
     ]
-    assert list(theirs(ANA, said)) == [False, True, True, True, False, False, True, False]
+    assert theirs(ANA, said, follows=False) == [False, True, True, True, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("follows", "speaker", "expected"),
+    [
+        (None, "ana", [True, True]),
+        (None, "ben", [False, False]),
+        (True, "ben", [True, False]),
+        (False, "ana", [False, True]),
+    ],
+)
+def test_what_names_nobody_replies_to_the_turn_before_it_or_opens_the_first(
+    follows: bool | None,  # noqa: FBT001
+    speaker: str,
+    expected: list[bool],
+) -> None:
+    said = [Said("assistant", None, None), Said("user", speaker, None)]
+    assert theirs(ANA, said, follows=follows) == expected
+
+
+def test_a_room_in_which_nobody_has_spoken_by_name_is_nobodys() -> None:
+    assert theirs(ANA, [Said("assistant", None, None)], follows=None) == [False]
+    assert theirs(ANA, [], follows=None) == []
 
 
 def test_an_id_is_known_however_it_is_written() -> None:
