@@ -168,7 +168,7 @@ def _kind(body: BackfillIn) -> OwnerType:
 async def _steered(
     api: Api, caller: Credential, backfill_id: str, how: Literal["pause", "resume", "cancel"]
 ) -> BackfillOut:
-    await _see(api, caller, backfill_id)
+    await _see(api, caller, backfill_id, to_write=True)
     backfills = Backfills(api.resources.temporal)
     steer = {"pause": backfills.pause, "resume": backfills.resume, "cancel": backfills.cancel}[how]
     try:
@@ -188,13 +188,13 @@ async def _described(api: Api, caller: Credential, backfill_id: str) -> Backfill
         raise not_found("backfill") from None
 
 
-async def _see(api: Api, caller: Credential, backfill_id: str) -> None:
+async def _see(api: Api, caller: Credential, backfill_id: str, *, to_write: bool = False) -> None:
     named, _, owner_id = backfill_id.partition(":")
     kind = _ONE.get(named)
     if kind is None or not owner_id:
         _all_is_visible(caller)
     else:
-        await api.access.owner(caller, owner_of(kind, owner_id))
+        await api.access.owner(caller, owner_of(kind, owner_id), to_write=to_write)
 
 
 def _own(caller: Credential) -> list[str] | None:

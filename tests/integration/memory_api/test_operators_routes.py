@@ -34,6 +34,11 @@ async def test_backfills_are_started_watched_and_refused_twice(service: Caller, 
     own = await boss.post("/v1/backfills", json={"of": "company", "id": "acme"})
     assert own.status_code == 202
     assert (await boss.get(own.headers["Location"])).json()["state"] == "running"
+    # A member sees it, and may not stop what it may not start.
+    member = await call_as(user="ana", scopes=("admin",))
+    assert (await member.get(own.headers["Location"])).status_code == 200
+    assert (await member.post("/v1/backfills", json={"of": "company", "id": "acme"})).status_code == 403
+    assert (await member.post(f"{own.headers['Location']}/cancel")).status_code == 403
     assert (await boss.post(f"{own.headers['Location']}/cancel")).status_code == 200
     # One that is of a single owner takes no steering but that.
     assert (await boss.post(f"{own.headers['Location']}/pause")).status_code == 422
