@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, Protocol
+from typing import Literal, TypeVar
 
 from temporalio import activity
 
@@ -12,7 +12,8 @@ from activities.heartbeats import heartbeating, run_id
 from activities.memories import ExtractedMemories
 from activities.steps import DigestResult, RoomInput, SavedMemories
 from activities.summarising import Summariser
-from services.domain.errors import ModelRefusedError, ModelUnavailableError, TransientError
+from activities.suspicion import Asker, Suspicion, why
+from services.domain.errors import TransientError
 from services.domain.memories import Owner
 from services.domain.messages import ArchivedMessage
 from services.domain.transcripts import embedding_text, shorten
@@ -24,21 +25,12 @@ from services.postgres.vectors.tables import Item
 from services.postgres.vectors.written import Unembedded, WrittenVectors
 
 Outcome = Literal["digested", "extracted", "split", "quarantined"]
+ResultT = TypeVar("ResultT")
 # By model.
 Made = dict[str, dict[Item, list[float]]]
 
-# So many failures in a row while the models answer others, and the chunk is the cause itself.
-SUSPECT_AFTER = 5
 # No more of a message is embedded: a vector of more says less, and embedders refuse what is too long for them.
 EMBEDDING_TOKENS = 2_000
-# These say something of us or of the hour, never of the chunk: who asks, what it costs, how much at once.
-NOT_THE_CHUNK = frozenset({401, 402, 403, 404, 429})
-
-
-class Asker(Protocol):
-    """Whoever asks the language model for something, and can ask it for next to nothing in the same way."""
-
-    async def probe(self) -> None: ...
 
 
 class DigestActivities:
@@ -64,6 +56,7 @@ class DigestActivities:
         self._extracted = extracted
         self._vectors = vectors
         self._model = model
+        self._suspicion = Suspicion(chunks, vectors, model)
 
     @activity.defn
     async def digest_next(self, input: RoomInput) -> DigestResult:  # noqa: A002
@@ -111,17 +104,15 @@ class DigestActivities:
         try:
             known = await self._begin(taken, talk, people)
             # Neither needs the other. Where one fails the other is waited for: its answer is paid for.
-            summarised, decided = await asyncio.gather(
+            summarised, extracted = await asyncio.gather(
                 self._summarise(taken, talk, known), self._extract(chunk, people, known), return_exceptions=True
             )
-            if isinstance(summarised, BaseException):
-                raise summarised
+            _value(summarised)
             if self._extractor:
                 asker = self._extractor
-            if isinstance(decided, BaseException):
-                raise decided
-        except (ModelRefusedError, ModelUnavailableError) as error:
-            if not await self._is_the_cause(chunk, error, asker):
+            decided = _value(extracted)
+        except Exception as error:
+            if not await self._suspicion.is_the_cause(chunk, error, asker):
                 raise
             return await self._set_aside(chunk, error, keep_summaries=asker is self._extractor), None
         return ("extracted", decided) if decided.memories else ("digested", None)
@@ -167,49 +158,21 @@ class DigestActivities:
         for name, each in vectors.items():
             made.setdefault(name, {}).update(zip(unembedded.items, each, strict=True))
 
-    async def _is_the_cause(
-        self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError, asker: Asker
-    ) -> bool:
-        """Tell a poison chunk from an outage: again and again it fails, and the models answer a word from others.
-
-        Failures are counted only while they do: after an outage of days no chunk is suspected because of that outage,
-        however raggedly the models come back. Raises `ModelUnavailableError` when they refuse a word, too, so that a
-        wrong setting pauses the work.
-        """
-        # Who says when to come back is left alone until then.
-        if isinstance(error, ModelUnavailableError) and (
-            error.status in NOT_THE_CHUNK or error.retry_after is not None
-        ):
-            return False
-        if not await self._answer_others(asker):
-            await self._chunks.trust(chunk.id)
-            return False
-        if isinstance(error, ModelRefusedError):
-            return True
-        return await self._chunks.count_failure(chunk.id) >= SUSPECT_AFTER
-
-    async def _answer_others(self, asker: Asker) -> bool:
-        try:
-            await asker.probe()
-            model = await self._vectors.current()
-            await self._model.embed(model=model, texts=["hello"], input_type="query", purpose="probe")
-        except ModelRefusedError as refusal:
-            raise ModelUnavailableError("the model refuses every request", status=refusal.status) from None
-        except ModelUnavailableError:
-            return False
-        return True
-
-    async def _set_aside(
-        self, chunk: WaitingChunk, error: ModelRefusedError | ModelUnavailableError, *, keep_summaries: bool
-    ) -> Outcome:
+    async def _set_aside(self, chunk: WaitingChunk, error: Exception, *, keep_summaries: bool) -> Outcome:
         """Split the chunk; a single message goes to quarantine, with its summary where only the memories failed."""
         if await self._chunks.split(chunk):
             return "split"
-        reason = "model_refuses" if isinstance(error, ModelRefusedError) else "model_fails"
+        reason, detail = why(error)
         await self._chunks.quarantine(
-            chunk, reason=reason, detail=str(error), run_id=run_id(), keep_summaries=keep_summaries
+            chunk, reason=reason, detail=detail, run_id=run_id(), keep_summaries=keep_summaries
         )
         return "quarantined"
+
+
+def _value(ended: ResultT | BaseException) -> ResultT:
+    if isinstance(ended, BaseException):
+        raise ended
+    return ended
 
 
 def _embedding_texts(talk: Sequence[ArchivedMessage], items: Container[Item]) -> dict[Item, str]:

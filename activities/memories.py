@@ -52,8 +52,8 @@ class MemoryActivities:
             if chunk is None:
                 return SavedMemories()
             saved = await self._extracted.save(chunk)
-            await self._chunks.digested(chunk, run_id=run_id())
-        return saved
+            left = await self._chunks.digested(chunk, run_id=run_id())
+        return saved.model_copy(update={"left": left})
 
 
 def _wait_for_the_transient(failures: list[MemoryFailure]) -> None:

@@ -77,10 +77,14 @@ class ChunkInput(Step):
 
 
 class SavedMemories(StepResult):
-    """How many memories of a chunk were saved, and how many never can be."""
+    """How many memories of a chunk were saved, and how many never can be.
+
+    Where that was a step of its own, `left` is how many chunks of the room are left after it.
+    """
 
     saved: int = 0
     failed: int = 0
+    left: int | None = None
 
 
 class DigestResult(StepResult):
@@ -168,7 +172,7 @@ class DigestStatus(Step):
 
     def after(self, step: DigestResult, memories: SavedMemories) -> "DigestStatus":
         changes = {
-            "left": step.left,
+            "left": step.left if memories.left is None else memories.left,
             "memories_saved": self.memories_saved + memories.saved,
             "memories_failed": self.memories_failed + memories.failed,
         }

@@ -40,7 +40,7 @@ class RoomDigest:
                 )
             )
             self._status = self._status.after(step, await self._save_memories(step))
-            if step.left == 0 and self._wakes == 0:
+            if self._status.left == 0 and self._wakes == 0:
                 return self._status
             if should_continue_as_new():
                 workflow.continue_as_new(DigestInput(room_id=self._room_id, live=self._live, done=self._status))

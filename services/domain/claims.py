@@ -212,14 +212,20 @@ class _Reader:
         if self._sent is None:
             return keys
         ahead = (weekday - self._sent.weekday()) % 7
-        days = (self._sent + timedelta(days=ahead + weeks) for weeks in (-7, 0))
-        return keys.union(*(date_keys(day.year, day.month, day.day) for day in days))
+        days = [self._days_from(ahead + weeks) for weeks in (-7, 0)]
+        return keys.union(*(date_keys(day.year, day.month, day.day) for day in days if day))
 
     def _relative_day(self, offset: int) -> frozenset[Key]:
         keys: frozenset[Key] = frozenset({("relative", offset)})
-        if self._sent is None:
-            return keys
-        return keys | day_keys(self._sent + timedelta(days=offset))
+        day = self._days_from(offset)
+        return keys | day_keys(day) if day else keys
+
+    def _days_from(self, offset: int) -> date | None:
+        """Give the day so many days after it was said; None before the first of all days and after the last."""
+        try:
+            return self._sent + timedelta(days=offset) if self._sent else None
+        except OverflowError:
+            return None
 
     def _add(self, kind: Kind, text: str, keys: frozenset[Key], *, initial: bool = False, direction: str = "") -> None:
         polarity = 1 if not self._negated else -1 if self._negated > 0 else 0

@@ -139,7 +139,7 @@ class _Reading:
 
     def _changed(self, proposal: Proposal, person: Owner) -> KnownMemory | None:
         """Give the known memory that the proposal names, if this person may change it."""
-        if proposal.action == "new" or not proposal.known or proposal.known > len(self._known):
+        if proposal.action == "new" or proposal.known is None or not 0 < proposal.known <= len(self._known):
             return None
         known = self._known[proposal.known - 1]
         return known if self._rights.speaks_for(known.owner, person) else None

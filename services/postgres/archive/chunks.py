@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import Integer, Row, Update, cast, delete, exists, func, select, update
@@ -16,7 +17,7 @@ from services.domain.messages import ArchivedMessage
 from services.domain.room_owner import room_owner
 from services.postgres.archive.messages import read_messages
 from services.postgres.database import Database
-from services.postgres.tables.archive import ChunkRow, QuarantineRow, Room, SummaryRow
+from services.postgres.tables.archive import ChunkRow, ModelAnswerRow, QuarantineRow, Room, SummaryRow
 
 # What one cut reads at most; a longer tail is cut when these chunks are digested.
 CUT_MESSAGES = 2_000
@@ -140,6 +141,13 @@ class Chunks:
             )
         return attempts or 0
 
+    async def others_are_digested(self, chunk: UUID) -> bool:
+        """Whether another chunk was asked a model for within the last hour, and is digested."""
+        lately = ModelAnswerRow.created_at > func.now() - timedelta(hours=1)
+        digested = (ChunkRow.id == ModelAnswerRow.chunk_id, ChunkRow.id != chunk, ChunkRow.state == "digested")
+        async with self._database.transaction() as session:
+            return bool(await session.scalar(select(exists().where(lately, *digested))))
+
     async def trust(self, chunk: UUID) -> None:
         """Forget its failures: they were not its own."""
         async with self._database.transaction() as session:
@@ -201,9 +209,9 @@ async def hold_chunk(session: AsyncSession, chunk: UUID) -> None:
 
 
 async def _set_aside(session: AsyncSession, chunk: UUID, **values: object) -> None:
-    """Raises `TransientError` where the chunk is gone: messages of it were forgotten, and it was cut anew."""
-    found = await session.scalar(update(ChunkRow).where(ChunkRow.id == chunk).values(values).returning(ChunkRow.id))
-    if found is None:
+    """Raises `TransientError` where the chunk is gone, for messages of it were forgotten, or where another is done."""
+    change = update(ChunkRow).where(ChunkRow.id == chunk, _LEFT).values(values)
+    if await session.scalar(change.returning(ChunkRow.id)) is None:
         raise TransientError(CHUNK_GONE)
 
 

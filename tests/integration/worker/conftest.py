@@ -1,3 +1,3 @@
-from tests.support.main_job import environment, model, resources, worker
+from tests.support.main_job import environment, mem0, model, resources, worker
 
-__all__ = ["environment", "model", "resources", "worker"]
+__all__ = ["environment", "mem0", "model", "resources", "worker"]

@@ -11,16 +11,18 @@ from sqlalchemy import text
 from temporalio.testing import ActivityEnvironment
 
 from activities.digest import DigestActivities
-from activities.steps import DigestResult, RoomInput
+from activities.steps import ChunkInput, DigestResult, DigestStatus, RoomInput
+from activities.suspicion import SUSPECT_AFTER
 from services.domain.errors import TransientError
 from services.memories.prefetching import Prefetching
 from services.resources import Resources
 from services.worker.activities import wire
+from tests.support.mem0_server import Mem0Server
 from tests.support.memories_kept import kept
 from tests.support.memory_api import archived
 from tests.support.openai_server import COMPLETIONS, EMBEDDINGS, OpenAIServer
 from tests.support.remembering import Finding, Remembering, asks_for_memories
-from tests.support.steps import OF_ROOM_MEMORY, POINTS, Action, Point, watch
+from tests.support.steps import OF_ROOM_MEMORY, POINTS, Action, Point, point, watch
 
 ROOM = "room:lima"
 SAID = ("I live in Lima since May.", "My sister keeps a cat in Quito.")
@@ -119,3 +121,48 @@ async def test_of_two_attempts_at_once_the_later_uses_what_the_first_recorded(
     async with resources.database.transaction() as session:
         kept_texts = [tuple(row) for row in await session.execute(wanted)]
     assert kept_texts == [("chunk", answers[0]), ("rolling", answers[0])]
+
+
+async def fail(where: Point) -> None:
+    if where == point("before-digests.keep"):
+        raise ValueError(SAID[0])
+
+
+async def test_a_chunk_that_we_fail_on_while_others_are_digested_is_set_aside(
+    resources: Resources, model: OpenAIServer
+) -> None:
+    """Promise 4, for a fault of ours: the room goes on, and the reason quotes nothing."""
+    model.answer = Remembering([], "The user lives in Lima.")
+    await archived(resources, ROOM, SAID[0])
+    async with digests(resources, fail) as steps:
+        for _ in range(SUSPECT_AFTER + 1):
+            with pytest.raises(ValueError, match="Lima"):
+                await digest(steps)
+        await archived(resources, "room:other", "I live in Lima.")
+        async with digests(resources) as sound:
+            done = await ActivityEnvironment().run(sound.digest_next, RoomInput(room_id="room:other"))
+            assert done.outcome == "digested"
+        for _ in range(SUSPECT_AFTER - 1):
+            with pytest.raises(ValueError, match="Lima"):
+                await digest(steps)
+        assert (await digest(steps)).outcome == "quarantined"
+    [item] = await resources.quarantine.list_open()
+    assert (item.room_id, item.reason, item.detail) == (ROOM, "digest_fails", "ValueError")
+
+
+async def test_what_is_archived_while_memories_are_saved_is_left_to_digest(
+    mem0: Mem0Server, resources: Resources, model: OpenAIServer
+) -> None:
+    """Who archived it has seen the chunk at work, and wakes nobody."""
+    model.answer = Remembering([Finding("Lima", "I live in Lima.", slug="home")], "The user lives in Lima.")
+    await archived(resources, ROOM, SAID[0])
+    async with Prefetching.open(resources.sections) as prefetching:
+        activities = wire(resources, prefetching)
+        extracted = await digest(activities.digest)
+        assert (extracted.outcome, extracted.left) == ("extracted", 0)
+        assert extracted.chunk_id is not None
+        await archived(resources, ROOM, SAID[1], first=2)
+        chunk = ChunkInput(chunk_id=extracted.chunk_id)
+        saved = await ActivityEnvironment().run(activities.memories.save_memories, chunk)
+    assert (saved.saved, saved.left) == (1, 1)
+    assert DigestStatus().after(extracted, saved).left == 1

@@ -155,7 +155,7 @@ def test_a_change_keeps_the_slug_of_what_it_changes() -> None:
 def test_a_change_of_something_else_is_new() -> None:
     said = talk("user: Choir practice moved to Wednesdays at 18:30.")
     cat = known("The user has a cat.", "cat")
-    for number in (1, 7):
+    for number in (1, 7, 0, -1, -7):
         [decision] = decide(
             said,
             proposal("Choir practice is on Wednesdays at 18:30.", 1, action="changed", known=number, slug="choir"),

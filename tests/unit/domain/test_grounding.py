@@ -106,6 +106,14 @@ def test_what_claims_nothing_is_not_grounded(statement: str) -> None:
     assert not check(statement, []).grounded
 
 
+@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], ids=["min", "max"])
+@pytest.mark.parametrize("day", ["yesterday", "tomorrow", "on Monday", "last week", "on 31 December", "in 3 days"])
+def test_there_is_no_day_before_the_first_and_after_the_last(at: datetime, day: str) -> None:
+    """Other languages write a time that nobody set as the first of all."""
+    said = ArchivedMessage("room:a", 1, "1", "user", f"I met Rosa {day}.", "42", at)
+    assert check(f"The user met Rosa {day}.", [said]).grounded
+
+
 def test_missing_words_are_named_and_coverage_counted() -> None:
     verdict = check("The user lives in Bogotá.", [one("I live in Lima.")])
     assert verdict.missing == ("Bogota",)
