@@ -57,3 +57,10 @@ class SmallHistories(TemporalServer):
 
     def command(self) -> list[str]:
         return [*super().command(), "--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=12"]
+
+
+class FewSignals(TemporalServer):
+    """Takes three signals for a run, where Temporal takes ten thousand."""
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--dynamic-config-value", "history.maximumSignalsPerExecution=3"]

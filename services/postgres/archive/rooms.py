@@ -114,8 +114,8 @@ class Rooms:
             return list(await session.scalars(wanted))
 
     async def has_live_chunk(self, room_id: str) -> bool:
-        """Tell whether a chunk waits to be digested, in a room that no import brought messages for."""
-        waiting = exists().where(ChunkRow.room_id == room_id, ChunkRow.state == "waiting")
+        """Tell whether a chunk is to be digested yet, in a room that no import brought messages for."""
+        waiting = exists().where(ChunkRow.room_id == room_id, ChunkRow.state.in_(("waiting", "extracted")))
         imported = exists().where(ImportedRoomRow.room_id == room_id)
         async with self._database.transaction() as session:
             return bool(await session.scalar(select(and_(waiting, ~imported))))

@@ -29,7 +29,9 @@ on conflict (id) do update set (user_id, company_id, owner_type, owner_id) = (
     ) as whose (user_id, company_id, owner_type, owner_id, place)
     order by whose.owner_id is null, whose.place limit 1
 )
-returning last_seq, exists (select from chunks where room_id = rooms.id and state = 'waiting') as has_waiting_chunk
+returning last_seq, exists (
+    select from chunks where room_id = rooms.id and state in ('waiting', 'extracted')
+) as has_waiting_chunk
 """)
 # Without a fingerprint: it was forgotten, and that perhaps since the entries were admitted, while the room was held.
 _KNOWN = text("""

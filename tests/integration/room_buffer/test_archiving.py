@@ -73,6 +73,11 @@ async def archived(activities: BufferActivities) -> ArchiveResult:
     return await environment.run(activities.archive, ArchiveInput(room_id=ROOM, claim=taken.claim))
 
 
+async def extract_all(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("update chunks set state = 'extracted'"))
+
+
 async def digest_all(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("update chunks set state = 'digested'"))
@@ -97,6 +102,9 @@ async def test_a_room_is_busy_while_a_chunk_of_it_waits(
     assert not (await archived(activities)).digest_is_busy
     assert await Chunks(database, max_tokens=1_000, max_messages=10).next_waiting(ROOM)
     await record(redis, "b")
+    assert (await archived(activities)).digest_is_busy
+    await extract_all(database)
+    await record(redis, "b2")
     assert (await archived(activities)).digest_is_busy
     await digest_all(database)
     await record(redis, "c")
