@@ -69,11 +69,13 @@ class PageWriter:
     async def write(self, page: Page, pace: StepPace, *, run_id: str) -> ImportState:
         """Archive a page; answer the state after it.
 
-        When the step's time is over the rest is left to the next one, which finds what this one wrote.
+        When the step's time is over the rest is left to the next one, which finds what this one wrote. What earlier
+        steps did of the page is only counted: it took its share of the rate then, known and broken messages too.
         """
-        outcomes: list[_Outcome] = []
+        paid = self._state.in_page
+        outcomes = [await self._write_batch(page.said[:paid], run_id)] if paid else []
         written = 0
-        for first in range(0, len(page.said), pace.batch):
+        for first in range(paid, len(page.said), pace.batch):
             if written and pace.is_over():
                 return self._state.model_copy(update={"in_page": first})
             batch = page.said[first : first + pace.batch]

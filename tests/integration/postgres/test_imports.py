@@ -38,6 +38,21 @@ class SuddenPace(StepPace):
         return self._random.random() < 0.1
 
 
+class ShortPace(StepPace):
+    """A step whose time is over after so many messages."""
+
+    def __init__(self, *, batch: int, messages: int) -> None:
+        super().__init__(None, largest_batch=batch)
+        self.waited = 0
+        self._messages = messages
+
+    def is_over(self) -> bool:
+        return self.waited >= self._messages
+
+    async def wait(self, done: int) -> None:
+        self.waited += done
+
+
 async def written(database: Database, text: str, target: Target, run: str, random: Random) -> ImportState:
     """Import in steps of all rates, with crashes: only a heartbeat some pages ago is known to the next attempt."""
     recorded, finished = ImportState(), False
@@ -55,6 +70,15 @@ async def written(database: Database, text: str, target: Target, run: str, rando
     return recorded
 
 
+async def next_step(database: Database, text: str, run: str, state: ImportState, pace: StepPace) -> ImportState:
+    writer = PageWriter(Archive(database), Imports(database), Target("jsonl", user_id="42"), run, state)
+    for page in pages(io.BytesIO(text.encode()), "jsonl", state.cursor, messages=70):
+        state = await writer.write(page, pace, run_id="r")
+        if state.in_page or pace.is_over():
+            return state
+    return state.model_copy(update={"finished": True})
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_each_message_is_counted_once_wherever_attempts_end(database: Database, seed: int) -> None:
     random = Random(seed)
@@ -70,6 +94,28 @@ async def test_each_message_is_counted_once_wherever_attempts_end(database: Data
     assert sum(room.messages for room in await Rooms(database).list_rooms()) == 120
     again = await written(database, "".join(lines), target, "second", random)
     assert (again.messages_added, again.repeated, again.quarantined) == (0, 135, 5)
+
+
+@pytest.mark.parametrize("batch", [1, 4, 30])
+async def test_a_message_takes_its_share_of_the_rate_once_whatever_became_of_it(database: Database, batch: int) -> None:
+    """Known and broken lines, of which a step at its rate can do only a part of a page, and a killed attempt on top."""
+    text = "".join(line(number) + f"{{broken {number}\n" for number in range(40))
+    first = await next_step(database, text, "first", ImportState(), ShortPace(batch=200, messages=200))
+    assert (first.messages_added, first.quarantined) == (40, 40)
+    text += "".join(line(number) for number in range(40, 60))
+    state, steps, done, paced = ImportState(), 0, [0], 0
+    while not state.finished:
+        steps += 1
+        assert steps <= 10, "it ends, as each step does ten messages at least"
+        await next_step(database, text, "second", state, ShortPace(batch=batch, messages=10))
+        pace = ShortPace(batch=batch, messages=10)
+        state = await next_step(database, text, "second", state, pace)
+        paced += pace.waited
+        done.append(state.messages_added + state.repeated + state.quarantined + state.in_page)
+    assert (state.messages_added, state.repeated, state.quarantined) == (20, 40, 40)
+    assert done == sorted(done)
+    # What the killed attempt wrote of the new ones is free as well.
+    assert 80 <= paced < 100
 
 
 async def test_a_conversation_of_many_pages_is_taken_up_in_its_middle(database: Database) -> None:
