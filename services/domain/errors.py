@@ -12,7 +12,7 @@ class AfterturnError(Exception):
 class TransientError(AfterturnError):
     """Trying again later can succeed.
 
-    `retry_after` is what the other side asked for, in seconds.
+    `retry_after` is what the other side asked for, in seconds, and no more than is believed of it.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:

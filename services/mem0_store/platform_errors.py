@@ -10,8 +10,6 @@ from services.llm_proxy.retry_after import retry_after_seconds
 _FIRST_ERROR = 400
 # The request itself is at fault. Everything else is waited out, a refused credential and an exhausted quota too.
 _REFUSED = (400, 413, 422)
-# A date far away is more likely to be wrong than to be meant.
-_LONGEST_WAIT = 3_600.0
 # It was turned away before anything was done.
 _NOTHING_DONE = (401, 402, 403, 404, 429)
 
@@ -36,7 +34,6 @@ async def refuse(response: httpx.Response) -> None:
     if status in _REFUSED:
         raise MemoryRefusedError(f"Mem0 refused the request with status {status}")
     wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.now(UTC))
-    wait = None if wait is None else min(wait, _LONGEST_WAIT)
     if status == httpx.codes.NOT_FOUND:
         raise MemoryGoneError(f"Mem0 answered {status}", retry_after=wait)
     kind = MemoryStoreUnavailableError if status in _NOTHING_DONE else OutcomeUnknownError

@@ -18,8 +18,6 @@ from services.llm_proxy.retry_after import retry_after_seconds
 
 # So much of an answer is read at the most: only its status counts.
 MOST_ANSWER_BYTES = 4_096
-# An endpoint that asks for more is asked again after a day all the same.
-_MOST_RETRY_SECONDS = 86_400.0
 _MOST_ADDRESSES = 4
 # Servers drop an idle connection after 5 s or so; a request sent at that moment would fail for nothing.
 _IDLE_SECONDS = 2.0
@@ -94,8 +92,8 @@ class Connection:
         request = httpx.Request("POST", _url(address, ip), content=body, headers=headers, extensions=extensions)
         async with aclosing(await self._transport.handle_async_request(request)) as answer:
             await _read_a_little(answer)
-            after = retry_after_seconds(answer.headers.get("Retry-After"), datetime.now(UTC))
-            return answer.status_code, None if after is None else min(after, _MOST_RETRY_SECONDS)
+            asked = answer.headers.get("Retry-After")
+            return answer.status_code, retry_after_seconds(asked, datetime.now(UTC))
 
     def _address(self) -> Address:
         try:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from activities.failures import scrubbed
 from services.domain.errors import ModelRefusedError, ModelUnavailableError
 from services.llm_proxy.client import Completion, ModelClient
 from tests.support.openai_server import (
@@ -107,6 +108,16 @@ async def test_retry_after_is_heard_in_both_forms(model_client: ModelClient, ups
     with pytest.raises(ModelUnavailableError) as raised:
         await ask(model_client)
     assert raised.value.retry_after == pytest.approx(3600, abs=60)
+
+
+async def test_a_time_in_place_of_a_number_parks_no_step_for_decades(
+    model_client: ModelClient, upstream: OpenAIServer
+) -> None:
+    for wrong in ("1792567680", "1e300", "Fri, 31 Dec 9999 23:59:59 GMT"):
+        upstream.fault = Status(429, retry_after=wrong)
+        with pytest.raises(ModelUnavailableError) as raised:
+            await ask(model_client)
+        assert scrubbed(raised.value).next_retry_delay == timedelta(days=1)
 
 
 async def test_a_proxy_that_is_down_is_an_outage() -> None:
