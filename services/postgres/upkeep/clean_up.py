@@ -1,7 +1,7 @@
 """Deletes what is past its retention, a bounded batch at a time, and never what is still needed.
 
-Kept whatever their age: what is open in quarantine, the answers of chunks that are not digested or may be redriven, and
-what is left to do in Mem0, which `ReconcileMem0` does.
+Kept whatever their age: what is open in quarantine, the answers of chunks that are not digested or may be redriven,
+merges that were undone, and what is left to do in Mem0, which `ReconcileMem0` does.
 """
 
 from collections.abc import Mapping
@@ -53,10 +53,11 @@ _RULES = {
             order by created_at limit :limit for update skip locked
         )"""
     ),
+    # Only its row tells that what was undone must not be merged again.
     "memory_merges": _Rule(
         """
         delete from memory_merges where id in (
-            select id from memory_merges where done_at is not null and planned_at < {since}
+            select id from memory_merges where done_at is not null and undone_at is null and planned_at < {since}
             order by planned_at limit :limit for update skip locked
         )"""
     ),

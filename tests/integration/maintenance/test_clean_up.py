@@ -2,15 +2,18 @@
 
 import os
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.domain.errors import InvalidInputError
-from services.domain.memories import owner_of
+from services.domain.memories import NewMemory, owner_of
 from services.imports.folder import COPIES, ImportFolder
+from services.mem0_store.open_source import OpenSourceStore
+from services.memories.merging import Merged, Merging
 from services.postgres.database import Database
+from services.postgres.memories.merges import Merges
 from services.postgres.upkeep.clean_up import TABLES, CleanUp
 from services.postgres.upkeep.retention import Retentions
 from services.settings import RetentionSettings
@@ -31,6 +34,10 @@ async def rows(database: Database) -> OldRows:
 
 def clean_up(database: Database, **days: int) -> CleanUp:
     return CleanUp(database, RetentionSettings().days | days)
+
+
+def say(slug: str, content: str) -> NewMemory:
+    return NewMemory(slug, content, datetime(2026, 1, 1, tzinfo=UTC), made_by="model")
 
 
 async def cleaned(clean: CleanUp, *, limit: int = 100) -> dict[str, int]:
@@ -99,6 +106,23 @@ async def test_requests_and_analyses_have_their_days(database: Database) -> None
         )
     found = await cleaned(clean_up(database))
     assert (found["idempotency_keys"], found["analyses"]) == (1, 1)
+
+
+async def test_what_was_undone_is_not_merged_again_after_its_days_either(
+    store: OpenSourceStore, merging: Merging, merges: Merges, database: Database
+) -> None:
+    await store.save(ANA, say("city", "The user lives in Lima"))
+    await store.save(ANA, say("home", "I live in Lima."))
+    await store.save(BEN, say("city", "The user lives in Lima"))
+    await store.save(BEN, say("home", "I live in Lima."))
+    for owner in (ANA, BEN):
+        assert await merging.merge(owner, run_id="run") == Merged(merged=1)
+    [undone] = await merges.recent(owner=ANA)
+    await merging.undo(undone.id)
+    await run_sql(database, "update memory_merges set planned_at = now() - make_interval(days => :days)", days=OLD)
+    assert await clean_up(database).clean("memory_merges", limit=100) == 1
+    assert [merge.id for merge in await merges.recent()] == [undone.id]
+    assert await merging.merge(ANA, run_id="run") == Merged()
 
 
 @pytest.mark.parametrize(("table", "days"), [("rooms", 3), ("model_answers", -1), ("model_answers", 99_999)])
