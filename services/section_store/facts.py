@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -20,6 +21,8 @@ from services.section_store.results import FoundFact
 
 MOST_FOUND = 100
 _FIRST = UUID(int=0)
+# Asks a model for the vectors of texts, in their order: None for one of which there is none, or for all.
+_Embed = Callable[[str, Sequence[str]], Awaitable[Sequence[list[float] | None] | None]]
 
 logger = logging.getLogger(__name__)
 
@@ -47,19 +50,23 @@ class Facts:
                 record = written.get(value_id(owner, put.name))
                 if record is not None and put.body is not None:
                     facts.append(Unembedded(value_id(owner, put.name), record.version, put.body, models))
-            await self._embed(facts, Tenant.of(owner), tenant_name=str(owner))
+            by = partial(self._embedding.try_to_embed, input_type="passage", tenant=str(owner))
+            await self._embed(facts, Tenant.of(owner), by)
         except TransientError as error:
             # The facts are kept: that is what the caller asked for.
             logger.info("facts are not embedded now: %s", type(error).__name__)
 
     async def embed_missing(self, after: UUID | None, limit: int) -> tuple[int, UUID | None]:
-        """Embed a page of facts that lack a vector; answer how many vectors were kept, and where to go on."""
+        """Embed a page of facts that lack a vector; answer how many vectors were kept, and where to go on.
+
+        A fact that a model refuses stays as it is, and keeps no other one from being embedded.
+        """
         if self._embedding is None:
             return 0, None
         async with self._database.transaction() as session:
             models = await self._embedding.written.models_in(session)
             facts = await unembedded(session, models, after=after or _FIRST, limit=limit)
-        kept = await self._embed(facts, None)
+        kept = await self._embed(facts, None, self._embedding.embed_each)
         return kept, facts[-1].id if len(facts) == limit else None
 
     async def drop_others(self, limit: int) -> int:
@@ -92,18 +99,15 @@ class Facts:
             )
         return [FoundFact(hit.key, hit.namespace, unpack(hit.packed), hit.version, hit.score) for hit in hits]
 
-    async def _embed(self, facts: list[Unembedded], tenant: Tenant | None, *, tenant_name: str | None = None) -> int:
+    async def _embed(self, facts: list[Unembedded], tenant: Tenant | None, by: _Embed) -> int:
         lacking = {model: [fact for fact in facts if model in fact.models] for fact in facts for model in fact.models}
-        made = await asyncio.gather(*(self._vectors(model, lacking[model], tenant_name) for model in lacking))
+        made = await asyncio.gather(*(_vectors(model, lacking[model], by) for model in lacking))
         async with self._database.transaction(tenant) as session:
             kept = [await keep_vectors(session, model, vectors) for model, vectors in zip(lacking, made, strict=True)]
         return sum(kept)
 
-    async def _vectors(
-        self, model: str, facts: list[Unembedded], tenant_name: str | None
-    ) -> dict[Unembedded, list[float]]:
-        if self._embedding is None:
-            return {}
-        bodies = [fact.body for fact in facts]
-        vectors = await self._embedding.try_to_embed(model, bodies, "passage", tenant=tenant_name)
-        return dict(zip(facts, vectors or [], strict=vectors is not None))
+
+async def _vectors(model: str, facts: list[Unembedded], by: _Embed) -> dict[Unembedded, list[float]]:
+    vectors = await by(model, [fact.body for fact in facts])
+    made = zip(facts, vectors or [], strict=vectors is not None)
+    return {fact: vector for fact, vector in made if vector is not None}

@@ -27,6 +27,7 @@ async def open_sections(
     model: ModelClient | None = None,
     *,
     answer_seconds: float = PATIENCE_SECONDS,
+    embedding_seconds: float = PATIENCE_SECONDS,
     **settings: Any,
 ) -> AsyncIterator[SectionStore]:
     """Open a store with clients of its own, as another process would have it."""
@@ -35,6 +36,6 @@ async def open_sections(
         open_redis(redis_url, answer_seconds=answer_seconds) as redis,
         Database.open(database_url) as database,
     ):
-        embedding = FactEmbedding(model, WrittenVectors(database, MODEL), seconds=PATIENCE_SECONDS) if model else None
+        embedding = FactEmbedding(model, WrittenVectors(database, MODEL), seconds=embedding_seconds) if model else None
         async with SectionStore.open(redis, database, chosen, embedding) as store:
             yield store

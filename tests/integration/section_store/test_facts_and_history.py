@@ -1,9 +1,11 @@
+import pytest
 from pydantic import JsonValue
 
 from services.domain.memories import owner_of
+from services.llm_proxy.client import ModelClient
 from services.section_store.history import CACHED
 from services.section_store.store import SectionStore
-from tests.support.openai_server import OpenAIServer
+from tests.support.openai_server import EMBEDDINGS, OpenAIServer, Status
 from tests.support.section_stores import open_sections
 
 ANA, BEN = owner_of("user", "ana"), owner_of("user", "ben")
@@ -63,6 +65,66 @@ async def test_a_model_that_is_away_loses_no_fact(
     assert (await sections.sync("facts:")).embedded == 0
     await sections.store_fact(ANA, "delivery_day", "never")
     assert (await sections.sync("facts:")).embedded == 0
+
+
+async def embedded_by(sections: SectionStore) -> int:
+    """Count what `sync` embeds from the first fact to the last."""
+    embedded, cursor = 0, "facts:"
+    while cursor.startswith("facts:"):
+        page = await sections.sync(cursor)
+        assert page.cursor is not None
+        embedded, cursor = embedded + page.embedded, page.cursor
+    return embedded
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_a_fact_that_the_model_never_embeds_keeps_no_other_one_from_it(
+    sections: SectionStore, model_server: OpenAIServer, redis_url: str, database_url: str, status: int
+) -> None:
+    model_server.embed = lambda text, _: [1.0, 0.0] if "ceviche" in text or "raw fish" in text else [0.0, 1.0]
+    model_server.refuses = lambda asked: Status(status) if any("poison" in text for text in asked["input"]) else None
+    async with open_sections(redis_url, database_url) as without_model:
+        await without_model.store_facts(ANA, {f"k{n}": f"fact {n}" for n in range(90)})
+        await without_model.store_facts(ANA, {"bad": "poison", "favourite_dish": "ceviche"})
+    assert await embedded_by(sections) == 91
+    assert [hit.key for hit in await sections.search_facts(ANA, "raw fish")] == ["favourite_dish"]
+    assert await embedded_by(sections) == 0
+    model_server.refuses = None
+    assert await embedded_by(sections) == 1
+
+
+async def test_a_model_that_is_away_is_asked_no_more_for_a_page_of_facts(
+    sections: SectionStore, model_server: OpenAIServer, redis_url: str, database_url: str
+) -> None:
+    async with open_sections(redis_url, database_url) as without_model:
+        await without_model.store_facts(ANA, {f"k{n}": f"fact {n}" for n in range(20)})
+    model_server.fault = Status(503)
+    assert await embedded_by(sections) == 0
+    # For the first facts, and whether it embeds anything.
+    assert model_server.calls[EMBEDDINGS] == 2
+    model_server.fault = None
+    assert await embedded_by(sections) == 20
+
+
+async def test_of_a_long_fact_no_more_is_embedded_than_of_a_message(
+    sections: SectionStore, model_server: OpenAIServer, redis_url: str, database_url: str
+) -> None:
+    model_server.embed = lambda text, _: [1.0, 0.0] if "ceviche" in text or "raw fish" in text else [0.0, 1.0]
+    model_server.refuses = lambda asked: Status(400) if any(len(text) > 2_000 for text in asked["input"]) else None
+    await sections.store_fact(ANA, "favourite_dish", "ceviche " + "漢字" * 4_000)
+    assert [hit.key for hit in await sections.search_facts(ANA, "raw fish")] == ["favourite_dish"]
+    async with open_sections(redis_url, database_url) as without_model:
+        await without_model.store_fact(BEN, "favourite_dish", "ceviche " + "漢字" * 4_000)
+    assert await embedded_by(sections) == 1
+    assert [hit.key for hit in await sections.search_facts(BEN, "raw fish")] == ["favourite_dish"]
+
+
+async def test_what_no_caller_waits_for_is_embedded_however_long_it_takes(
+    redis_url: str, database_url: str, model: ModelClient
+) -> None:
+    async with open_sections(redis_url, database_url, model, embedding_seconds=0) as impatient:
+        await impatient.store_facts(ANA, FACTS)
+        assert await embedded_by(impatient) == len(FACTS)
 
 
 async def test_a_history_is_read_from_the_newest_on(sections: SectionStore) -> None:

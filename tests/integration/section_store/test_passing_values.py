@@ -9,9 +9,10 @@ from afterturn_client.redis_connection import open_redis
 from services.domain.errors import InvalidInputError, SectionsUnavailableError
 from services.domain.memories import owner_of
 from services.embedded.redis_server import RedisServer
-from services.section_store.keys import session_key
-from services.section_store.sessions import MOST_VALUES
+from services.section_store.keys import session_key, sessions_key, temporaries_key
+from services.section_store.sessions import MOST_SESSIONS, MOST_VALUES
 from services.section_store.store import SectionStore
+from services.section_store.temporaries import MOST_VALUES as MOST_TEMPORARIES
 from tests.support.section_stores import open_sections
 from tests.support.servers import stopped
 
@@ -69,6 +70,55 @@ async def test_a_session_has_no_more_than_so_many_values(sections: SectionStore)
     await sections.set_session_state(ANA, "s1", "k0", "an old one may change")
     page = await sections.list_keys(ANA, "session_state", session_id="s1", limit=1_000)
     assert (len(page.items), page.cursor) == (MOST_VALUES, None)
+
+
+async def test_an_owner_has_no_more_than_so_many_sessions_and_temporary_values(
+    sections: SectionStore, redis_url: str
+) -> None:
+    async with open_redis(redis_url, answer_seconds=20) as redis:
+        later = (await redis.time())[0] * 1_000 + 3_600_000
+        await redis.zadd(sessions_key(ANA), {f"s{n}": later for n in range(1, MOST_SESSIONS)})
+        await redis.zadd(temporaries_key(ANA), {f"default\nk{n}": later for n in range(1, MOST_TEMPORARIES)})
+        for number in (1, 2):
+            # What has ended is still listed, and does not count.
+            await redis.zadd(sessions_key(ANA), {"ended": 1})
+            await redis.zadd(temporaries_key(ANA), {"default\nended": 1})
+            await sections.set_session_state(ANA, "last", "k", number)
+            await sections.set_temporary(ANA, "last", number, ttl_seconds=3_600)
+            assert await redis.zcard(sessions_key(ANA)) == MOST_SESSIONS
+            assert await redis.zcard(temporaries_key(ANA)) == MOST_TEMPORARIES
+        await redis.zadd(sessions_key(ANA), {"ended": 1})
+        await redis.zadd(temporaries_key(ANA), {"default\nended": 1})
+        for one in ("ended", "another"):
+            with pytest.raises(InvalidInputError):
+                await sections.set_session_state(ANA, one, "k", 1)
+            with pytest.raises(InvalidInputError):
+                await sections.set_temporary(ANA, one, 1, ttl_seconds=60)
+
+
+async def test_a_full_redis_takes_neither_and_says_so(own_redis: RedisServer, database_url: str) -> None:
+    async with (
+        open_sections(own_redis.url, database_url) as store,
+        open_redis(own_redis.url, answer_seconds=20) as redis,
+    ):
+        await store.set_session_state(ANA, "s", "k", "old")
+        await store.set_temporary(ANA, "k", "old", ttl_seconds=3_600)
+        kept = await redis.keys("*")
+        await redis.config_set("maxmemory", 1)
+        for owner, key in ((ANA, "k"), (ANA, "another"), (BEN, "k")):
+            with pytest.raises(SectionsUnavailableError, match="it is full"):
+                await store.set_session_state(owner, "s", key, "x" * 100_000)
+            with pytest.raises(SectionsUnavailableError, match="it is full"):
+                await store.set_temporary(owner, key, "x" * 100_000, ttl_seconds=3_600)
+        assert sorted(await redis.keys("*")) == sorted(kept)
+        assert await redis.hlen(session_key(ANA, "s")) == 1
+        assert await value(store, "s", "k") == "old"
+        found = await store.get_temporary(ANA, "k")
+        assert found is not None
+        assert found.value == "old"
+        await redis.config_set("maxmemory", 0)
+        await store.set_session_state(ANA, "s", "k", "new")
+        assert await value(store, "s", "k") == "new"
 
 
 async def test_a_temporary_value_goes_by_itself(sections: SectionStore) -> None:
