@@ -19,7 +19,7 @@ from services.postgres.tables.memories import MemoryVersionRow
 from services.postgres.vector_type import vector_text
 from services.postgres.vectors.missing import count_missing, missing_facts, missing_items, missing_memories, prune
 from services.postgres.vectors.roles import written_tables
-from services.postgres.vectors.tables import VectorTable
+from services.postgres.vectors.tables import VectorTable, memory_table
 
 # `items` are messages, summaries and versions of memories; `memories` are what stands in the open-source Mem0; `facts`
 # are the section store's.
@@ -102,8 +102,10 @@ class ShadowVectors:
                 return await _insert(session, statement, vectors)
             if part == "facts":
                 return await _insert(session, _KEEP_FACTS, vectors, model=model)
+            # The first memory ever may have come since the model was made ready.
+            place = other.memory_table or await session.run_sync(memory_table, model, other.dimensions)
             free = await _free(session, vectors)
-            statement = _KEEP_MEMORIES.format(current=current.memory_table, other=other.memory_table)
+            statement = _KEEP_MEMORIES.format(current=current.memory_table, other=place)
             return await _insert(session, statement, {one: vectors[one] for one in vectors if one.id in free})
 
     async def prune(self, model: str) -> int:

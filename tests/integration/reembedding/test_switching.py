@@ -160,6 +160,23 @@ async def test_live_work_goes_on_while_the_new_model_is_away_and_what_it_left_ou
     assert (await kept(filled.database)).agrees()
 
 
+async def test_the_first_memory_ever_may_come_once_another_model_is_made_ready(world: World) -> None:
+    await world.say(MESSAGES)
+    await EmbeddingModels(world.database).begin(NEW, 48)
+    await world.remember(100)
+    here, steps, state = ActivityEnvironment(), steps_of(world), FillState()
+    while not state.finished:
+        state = await here.run(steps.fill_vectors, FillInput(model=NEW, state=state))
+    assert state.embedded == len(MESSAGES) + 1
+    await world.remember(101)
+    assert await missing(world, NEW) == 0
+    assert (await here.run(steps.check_recall, ModelInput(model=NEW))).recall == 1.0
+    assert (await here.run(steps.switch_model, ModelInput(model=NEW))).missing == 0
+    assert all([await world.finds(number) for number in (*MESSAGES, 100, 101)])
+    assert (await kept(world.database)).agrees()
+    assert (await world.store.reconcile(None, limit=1000)).drift == 0
+
+
 async def test_facts_are_found_by_the_new_model_from_the_switch_on(
     filled: World, redis_url: str, database_url: str
 ) -> None:
