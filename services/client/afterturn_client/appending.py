@@ -12,7 +12,7 @@ from afterturn_client.recording import Appended, append_each, record_entries
 from afterturn_client.redis_connection import CONNECTIONS, AnyRedis
 
 # Redis serves nobody else while it works through what came in one piece.
-_MOST_BYTES = 1024 * 1024
+MOST_BYTES = 1024 * 1024
 _MOST_APPENDS = 256
 
 
@@ -94,7 +94,7 @@ class Appender:
         """Take from the front; a caller that has given up is told of a failure, so nothing of it may be sent."""
         group: list[_Waiting] = []
         size = 0
-        while self._waiting and len(group) < _MOST_APPENDS and size < _MOST_BYTES:
+        while self._waiting and len(group) < _MOST_APPENDS and size < MOST_BYTES:
             waiting = self._waiting.popleft()
             if not waiting.answer.done():
                 group.append(waiting)

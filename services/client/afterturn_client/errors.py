@@ -1,6 +1,7 @@
 """Every error that the client raises on purpose. No message quotes chat content."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,14 +59,25 @@ class RecordingFailedError(ClientError):
 
 
 class UnsentMessagesError(ClientError):
-    """The client was closed while messages still waited for Redis to come back: they are lost but for this error.
+    """The client was closed while it held messages that were not acknowledged: they are lost but for this error.
 
-    `messages` has them by room, in their order. Recording them again is safe.
+    `messages` has them by room, in their order. Recording them again is safe. `refused` has those among them that the
+    API refuses: recording these again as they are can never succeed.
     """
 
-    def __init__(self, messages: Mapping[str, Sequence["Message"]]) -> None:
-        super().__init__(f"{sum(map(len, messages.values()))} messages in {len(messages)} rooms were never sent")
-        self.messages = {room_id: tuple(waiting) for room_id, waiting in messages.items()}
+    def __init__(
+        self,
+        messages: Mapping[str, Sequence["Message"]],
+        refused: Mapping[str, Sequence["Message"]] = MappingProxyType({}),
+    ) -> None:
+        unsent = f"{_count(messages)} messages in {len(messages)} rooms were never sent"
+        super().__init__(f"{unsent}; the API refuses {_count(refused)} of them" if refused else unsent)
+        self.messages = {room_id: tuple(kept) for room_id, kept in messages.items()}
+        self.refused = {room_id: tuple(kept) for room_id, kept in refused.items()}
+
+
+def _count(messages: Mapping[str, Sequence["Message"]]) -> int:
+    return sum(map(len, messages.values()))
 
 
 class ClientClosedError(ClientError):

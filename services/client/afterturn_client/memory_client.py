@@ -69,7 +69,7 @@ class MemoryClient:
         `seconds` is the longest that recording may take; `api_seconds` is how long any other request to the API is
         tried again. `queue_in_outage` is how many messages may wait in this process's memory when they are not
         acknowledged; they are lost if the process dies, so it is 0 unless you say otherwise. Where some still wait at
-        the end, `UnsentMessagesError` is raised with them after `close_grace_seconds`.
+        the end, or were refused by the API, `UnsentMessagesError` is raised with them after `close_grace_seconds`.
         """
         addresses = Addresses.found(redis_url, api_url, api_key)
         async with AsyncExitStack() as stack:

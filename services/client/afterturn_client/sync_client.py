@@ -94,7 +94,7 @@ class SyncMemoryClient:
         self.close()
 
     def close(self) -> None:
-        """Close what this process opened. Raise `UnsentMessagesError` where messages still wait for Redis."""
+        """Close what this process opened. Raise `UnsentMessagesError` where messages still wait or were refused."""
         self._is_closed = True
         self._at_exit.detach()
         loop = self._loops.pop(os.getpid(), None)

@@ -21,9 +21,16 @@ from afterturn_client.errors import (
 from afterturn_client.memory_client import MemoryClient
 from afterturn_client.messages import Message
 from afterturn_client.receipts import TurnReceipt
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from services.embedded.ports import free_port
+from services.http.body_limit import BodyLimit
+from services.settings import MemoryApiSettings
 from tests.support.api_stand_in import Answer, ApiStandIn
+from tests.support.served import served
 
 SECRET = "my-secret-words"
 CONTEXT = Answer(body={"room_id": "user:42", "markdown": "## Memory", "tokens": 3, "a_new_field": [1]})
@@ -247,3 +254,26 @@ async def test_the_environment_names_the_servers(monkeypatch: pytest.MonkeyPatch
         async with MemoryClient.connect(api_url=api.url) as memory:
             await memory.record_turn("user:42", user="over the API, for REDIS_URL may be the caller's own")
             assert len(api.requests) == 2
+
+
+async def test_what_waited_goes_out_in_requests_of_a_size_that_the_api_takes() -> None:
+    is_down = True
+    taken: list[str] = []
+
+    async def record(request: Request) -> Response:
+        if is_down:
+            return Response(status_code=503, headers={"Retry-After": "60"})
+        taken.extend(message["id"] for message in (await request.json())["messages"])
+        return Response(status_code=202)
+
+    app = Starlette(routes=[Route("/v1/rooms/{room_id}/messages", record, methods=["POST"])])
+    app.add_middleware(BodyLimit, limit=MemoryApiSettings().memory_api_max_body_bytes)
+    ids = [str(number) for number in range(100)]
+    async with (
+        served(app) as url,
+        MemoryClient.connect(api_url=url, queue_in_outage=100, seconds=20, close_grace_seconds=60) as memory,
+    ):
+        receipt = await memory.record("user:42", [Message(id=id_, role="user", content="é" * 50_000) for id_ in ids])
+        assert receipt.state == "queued"
+        is_down = False
+    assert taken == ids
