@@ -1,12 +1,11 @@
 """`worker`, `proxy` and `db upgrade`."""
 
-import signal
-
 import asyncpg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from services import temporal
-from services.cli.exit_codes import FAILED, OK, UnreachableError
+from services.cli.exit_codes import OK, UnreachableError
+from services.cli.http_serving import serve_until_told
 from services.cli.output import Output
 from services.cli.reaching import postgres_place, temporal_place
 from services.http import request_ids
@@ -41,15 +40,7 @@ def serve_proxy(output: Output) -> int:
     models = {"summary_model": settings.summary_model, "embedding_model": settings.embedding_model}
     output.emit({"llm_proxy_url": url, **models})
     output.note(f"the LLM proxy listens at {url}")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Uvicorn raises them again when it has stopped; by then they have done what they were sent for.
-        signal.signal(number, lambda *_: None)
-    try:
-        serve(settings)
-    except SystemExit as left:
-        # Uvicorn has said why, and its codes mean something else than ours.
-        return FAILED if left.code else OK
-    return OK
+    return serve_until_told(lambda: serve(settings))
 
 
 async def upgrade(output: Output) -> int:

@@ -84,22 +84,28 @@ async def connect_to_temporal() -> Client:
 
 
 async def run_until_stopped() -> None:
-    """Run workers until SIGTERM or SIGINT."""
+    """Run workers until SIGTERM or SIGINT, which end the wait for Temporal, too."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    started = asyncio.create_task(_run(stop))
-    stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait({started, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not started.done():
-        stop.set()
-    await started
+    async with open_resources() as resources:
+        client = await _connect_unless(stop)
+        if client is not None:
+            async with serving(resources, client):
+                await stop.wait()
 
 
-async def _run(stop: asyncio.Event) -> None:
-    async with running_workers():
-        await stop.wait()
+async def _connect_unless(stop: asyncio.Event) -> Client | None:
+    """Connect to Temporal; answer None where `stop` is set before it answers."""
+    connecting, stopping = asyncio.create_task(connect_to_temporal()), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        connecting.cancel()
+        stopping.cancel()
+    await asyncio.wait({connecting, stopping})
+    return None if connecting.cancelled() else connecting.result()
 
 
 def main() -> int:

@@ -164,6 +164,24 @@ async def test_the_proxy_serves_until_it_is_told_to_stop(
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("command", ["api", "proxy"])
+async def test_a_server_that_has_just_begun_ends_when_it_is_told(
+    environment: None, afterturn: CommandLine, model: OpenAIServer, command: str
+) -> None:
+    """By us, or by the system before we could: a signal between the two is not lost either."""
+    ports = {"LLM_PROXY_PORT": str(free_port()), "MEMORY_API_PORT": str(free_port())}
+    for seconds in (0.0, 0.02, 0.1):
+        process = await afterturn.start(command, OPENAI_COMPATIBLE_URL=model.url, **ports)
+        assert process.stderr
+        async with asyncio.timeout(60):
+            while b"listens at" not in await process.stderr.readline():
+                assert process.returncode is None
+            await asyncio.sleep(seconds)
+            process.send_signal(signal.SIGTERM)
+            await process.communicate()
+        assert process.returncode in (0, -signal.SIGTERM)
+
+
 async def test_a_proxy_without_a_model_server_answers_2(environment: None, afterturn: CommandLine) -> None:
     refused = await afterturn.process("proxy")
     assert refused.code == 2

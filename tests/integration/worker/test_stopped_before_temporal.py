@@ -1,0 +1,70 @@
+"""A worker may be started before Temporal; it may be stopped before it, too."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from services.embedded.ports import LOOPBACK, free_port
+
+ROOT = Path(__file__).parents[3]
+SECONDS = 60
+WORKER, COMMAND = ("services.worker",), ("services.cli", "worker")
+
+
+@asynccontextmanager
+async def started(program: tuple[str, ...], port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start a worker whose Temporal should be at this port."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        *program,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONWARNINGS": "error", "TEMPORAL_ADDRESS": f"{LOOPBACK}:{port}"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("program", [WORKER, COMMAND])
+async def test_a_worker_that_waits_for_temporal_ends_when_it_is_told(
+    program: tuple[str, ...], number: signal.Signals
+) -> None:
+    async with started(program, free_port()) as process, asyncio.timeout(SECONDS):
+        assert process.stderr is not None
+        while b"waiting for Temporal" not in await process.stderr.readline():
+            assert process.returncode is None
+        process.send_signal(number)
+        _, said = await process.communicate()
+    assert (process.returncode, said) == (0, b"")
+
+
+async def test_a_temporal_that_takes_the_connection_and_says_nothing_holds_up_no_end() -> None:
+    arrived = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await reader.read()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(say_nothing, LOOPBACK, 0) as silent,
+        started(WORKER, silent.sockets[0].getsockname()[1]) as process,
+        asyncio.timeout(SECONDS),
+    ):
+        await arrived.wait()
+        process.send_signal(signal.SIGTERM)
+        _, said = await process.communicate()
+    assert (process.returncode, said) == (0, b"")
