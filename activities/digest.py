@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from temporalio import activity
 
-from activities.extracting import Decided, Extractor, people_in
+from activities.extracting import AnswerErasedError, Decided, Extractor, people_in
 from activities.heartbeats import heartbeating, run_id
 from activities.memories import ExtractedMemories
 from activities.steps import DigestResult, RoomInput, SavedMemories
@@ -86,6 +86,9 @@ class DigestActivities:
     ) -> SavedMemories:
         try:
             return await extracted.save(chunk, decided)
+        except AnswerErasedError:
+            await self._chunks.wait_again(chunk)
+            raise
         except TransientError:
             # It may take days: whoever tries again begins here.
             await self._chunks.extracted(chunk, run_id=run_id())

@@ -39,6 +39,10 @@ class Decided:
     is_new: bool = False
 
 
+class AnswerErasedError(TransientError):
+    """What was answered to an extracted chunk is gone: it has to be asked for again."""
+
+
 class Extractor:
     """Every answer is written down before it is used, with what the model was shown: a retry decides alike."""
 
@@ -59,10 +63,10 @@ class Extractor:
         return Decided(memories, is_new=known.is_first)
 
     async def decided(self, chunk: WaitingChunk, *, run_id: str) -> Decided:
-        """Give what to save of a chunk that was extracted."""
+        """Give what to save of a chunk that was extracted. Raises `AnswerErasedError`."""
         found = await self._model.newest(chunk.id, STEP)
         if found is None:
-            raise TransientError("no answer is recorded for the chunk")
+            raise AnswerErasedError("a memory that the model was shown was erased, and its answer with it")
         return Decided(await asyncio.to_thread(_memories, *found, usable(chunk.messages), run_id))
 
     async def probe(self) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from temporalio import activity
 
-from activities.extracting import Decided, Extractor
+from activities.extracting import AnswerErasedError, Decided, Extractor
 from activities.heartbeats import heartbeating, run_id
 from activities.steps import ChunkInput, SavedMemories
 from services.domain.errors import MemoryStoreUnavailableError
@@ -46,12 +46,15 @@ class MemoryActivities:
 
     @activity.defn
     async def save_memories(self, input: ChunkInput) -> SavedMemories:  # noqa: A002
-        """Save the memories of an extracted chunk, and call it digested."""
+        """Save the memories of an extracted chunk, and call it digested; or let it be digested again."""
         async with heartbeating():
             chunk = await self._chunks.find_extracted(UUID(input.chunk_id))
             if chunk is None:
-                return SavedMemories()
-            saved = await self._extracted.save(chunk)
+                return SavedMemories(left=await self._chunks.count_left_beside(UUID(input.chunk_id)))
+            try:
+                saved = await self._extracted.save(chunk)
+            except AnswerErasedError:
+                return SavedMemories(left=await self._chunks.wait_again(chunk))
             left = await self._chunks.digested(chunk, run_id=run_id())
         return saved.model_copy(update={"left": left})
 

@@ -64,9 +64,7 @@ class Suspicion:
     async def _we_fail_on_it(self, chunk: WaitingChunk, error: Exception) -> bool:
         """What nobody foresaw is a fault of ours: it counts against the chunk while we digest others."""
         logger.error("chunk %s cannot be digested: %s", chunk.id, type(error).__name__)
-        if not await self._chunks.others_are_digested(chunk.id):
-            return False
-        return await self._chunks.count_failure(chunk.id) >= SUSPECT_AFTER
+        return await self._chunks.count_failure_among_others(chunk.id) >= SUSPECT_AFTER
 
     async def _answer_others(self, asker: Asker) -> bool:
         try:

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import Integer, Row, Update, cast, delete, exists, func, select, update
+from sqlalchemy import Integer, Row, Update, cast, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +16,7 @@ from services.domain.messages import ArchivedMessage
 from services.domain.room_owner import room_owner
 from services.postgres.archive.messages import read_messages
 from services.postgres.database import Database
-from services.postgres.tables.archive import ChunkRow, ModelAnswerRow, QuarantineRow, Room, SummaryRow
+from services.postgres.tables.archive import ChunkRow, QuarantineRow, Room, SummaryRow
 
 # What one cut reads at most; a longer tail is cut when these chunks are digested.
 CUT_MESSAGES = 2_000
@@ -50,6 +49,22 @@ _LEFT = ChunkRow.state.in_(("waiting", "extracted"))
 _WITH_ROOM = select(
     ChunkRow.id, ChunkRow.room_id, ChunkRow.first_seq, ChunkRow.last_seq, ChunkRow.state, Room.user_id, Room.company_id
 ).join(Room, Room.id == ChunkRow.room_id)
+# Who was digested was asked a model for not long before: those answers have an index.
+_COUNT_AMONG_OTHERS = text("""
+update chunks set
+    attempts = attempts + cast(others.digested as integer),
+    failed_at = case when failed_at is null or others.digested then now() else failed_at end
+from (
+    select exists (
+        select from chunks as failing
+        join model_answers as answer on answer.created_at > failing.failed_at - interval '1 hour'
+        join chunks as other on other.id = answer.chunk_id
+        where failing.id = :chunk and other.id <> :chunk and other.digested_at > failing.failed_at
+    ) as digested
+) as others
+where id = :chunk
+returning attempts
+""")
 
 
 class Chunks:
@@ -117,6 +132,19 @@ class Chunks:
         changed = update(ChunkRow).where(ChunkRow.id == chunk.id, ChunkRow.state == "waiting").values(values)
         return await self._change_and_count(chunk, changed)
 
+    async def wait_again(self, chunk: WaitingChunk) -> int:
+        """Let an extracted chunk be digested again; count what is left of its room, it included."""
+        async with self._database.transaction() as session:
+            again = update(ChunkRow).where(ChunkRow.id == chunk.id, ChunkRow.state == "extracted")
+            await session.execute(again.values(state="waiting", attempts=0))
+        return await self.count_waiting(chunk.room_id)
+
+    async def count_left_beside(self, chunk: UUID) -> int:
+        """Count as `count_waiting` in the room of a chunk that is done; one perhaps, where the chunk was cut anew."""
+        async with self._database.transaction() as session:
+            room_id = await session.scalar(select(ChunkRow.room_id).where(ChunkRow.id == chunk))
+        return 1 if room_id is None else await self.count_waiting(room_id, besides=chunk)
+
     async def digested(self, chunk: WaitingChunk, *, run_id: str) -> int:
         """Call it digested, and count the others, as `count_waiting` does."""
         values = {"state": "digested", "digested_at": func.now(), "run_id": run_id}
@@ -141,18 +169,19 @@ class Chunks:
             )
         return attempts or 0
 
-    async def others_are_digested(self, chunk: UUID) -> bool:
-        """Whether another chunk was asked a model for within the last hour, and is digested."""
-        lately = ModelAnswerRow.created_at > func.now() - timedelta(hours=1)
-        digested = (ChunkRow.id == ModelAnswerRow.chunk_id, ChunkRow.id != chunk, ChunkRow.state == "digested")
+    async def count_failure_among_others(self, chunk: UUID) -> int:
+        """Count a failure, if another chunk was digested since the one before; answer how many were counted in a row.
+
+        So the first is not counted, and none is while nothing can be digested.
+        """
         async with self._database.transaction() as session:
-            return bool(await session.scalar(select(exists().where(lately, *digested))))
+            return await session.scalar(_COUNT_AMONG_OTHERS, {"chunk": chunk}) or 0
 
     async def trust(self, chunk: UUID) -> None:
         """Forget its failures: they were not its own."""
         async with self._database.transaction() as session:
             await session.execute(
-                update(ChunkRow).where(ChunkRow.id == chunk, ChunkRow.attempts > 0).values(attempts=0)
+                update(ChunkRow).where(ChunkRow.id == chunk, ChunkRow.attempts > 0).values(attempts=0, failed_at=None)
             )
 
     async def split(self, chunk: WaitingChunk) -> bool:

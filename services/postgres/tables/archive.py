@@ -84,8 +84,8 @@ class ArchivedRow(Base):
 class ChunkRow(Base):
     """Consecutive messages that are digested together.
 
-    `attempts` counts the failures in a row that were its own; a chunk that was split stays, as `split`. One that is
-    `extracted` has all but its memories saved.
+    `attempts` counts the failures in a row that were its own; `failed_at` is when one of ours counted last. A chunk
+    that was split stays, as `split`. One that is `extracted` has all but its memories saved.
     """
 
     __tablename__ = "chunks"
@@ -97,6 +97,7 @@ class ChunkRow(Base):
     tokens: Mapped[int]
     state: Mapped[str] = mapped_column(server_default="waiting")
     attempts: Mapped[int] = mapped_column(server_default="0")
+    failed_at: Mapped[datetime | None]
     run_id: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     digested_at: Mapped[datetime | None]

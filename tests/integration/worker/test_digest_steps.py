@@ -134,20 +134,26 @@ async def test_a_chunk_that_we_fail_on_while_others_are_digested_is_set_aside(
     """Promise 4, for a fault of ours: the room goes on, and the reason quotes nothing."""
     model.answer = Remembering([], "The user lives in Lima.")
     await archived(resources, ROOM, SAID[0])
-    async with digests(resources, fail) as steps:
-        for _ in range(SUSPECT_AFTER + 1):
+    async with digests(resources, fail) as steps, digests(resources) as sound:
+        # What was digested before says nothing: a broken deploy comes after it.
+        await digest_another(resources, sound, "room:before")
+        for _ in range(2 * SUSPECT_AFTER):
             with pytest.raises(ValueError, match="Lima"):
                 await digest(steps)
-        await archived(resources, "room:other", "I live in Lima.")
-        async with digests(resources) as sound:
-            done = await ActivityEnvironment().run(sound.digest_next, RoomInput(room_id="room:other"))
-            assert done.outcome == "digested"
-        for _ in range(SUSPECT_AFTER - 1):
+        for number in range(1, SUSPECT_AFTER):
+            await digest_another(resources, sound, f"room:{number}")
             with pytest.raises(ValueError, match="Lima"):
                 await digest(steps)
+        await digest_another(resources, sound, "room:last")
         assert (await digest(steps)).outcome == "quarantined"
     [item] = await resources.quarantine.list_open()
     assert (item.room_id, item.reason, item.detail) == (ROOM, "digest_fails", "ValueError")
+
+
+async def digest_another(resources: Resources, steps: DigestActivities, room: str) -> None:
+    await archived(resources, room, "I live in Lima.")
+    done = await ActivityEnvironment().run(steps.digest_next, RoomInput(room_id=room))
+    assert done.outcome == "digested"
 
 
 async def test_what_is_archived_while_memories_are_saved_is_left_to_digest(
@@ -164,5 +170,26 @@ async def test_what_is_archived_while_memories_are_saved_is_left_to_digest(
         await archived(resources, ROOM, SAID[1], first=2)
         chunk = ChunkInput(chunk_id=extracted.chunk_id)
         saved = await ActivityEnvironment().run(activities.memories.save_memories, chunk)
-    assert (saved.saved, saved.left) == (1, 1)
+        again = await ActivityEnvironment().run(activities.memories.save_memories, chunk)
+    assert (saved.saved, saved.left, again.saved, again.left) == (1, 1, 0, 1)
     assert DigestStatus().after(extracted, saved).left == 1
+
+
+async def test_an_extracted_chunk_whose_answer_was_erased_is_digested_again(
+    mem0: Mem0Server, resources: Resources, model: OpenAIServer
+) -> None:
+    """With a memory that the model was shown, its answer goes, wherever it was: it may be of another room."""
+    model.answer = Remembering([Finding("Lima", "I live in Lima.", slug="home")], "The user lives in Lima.")
+    await archived(resources, ROOM, SAID[0])
+    async with Prefetching.open(resources.sections) as prefetching:
+        activities = wire(resources, prefetching)
+        extracted = await digest(activities.digest)
+        assert extracted.chunk_id is not None
+        async with resources.database.transaction() as session:
+            await session.execute(text("delete from model_answers where step = 'extract'"))
+        chunk = ChunkInput(chunk_id=extracted.chunk_id)
+        saved = await ActivityEnvironment().run(activities.memories.save_memories, chunk)
+        assert (saved.saved, saved.left) == (0, 1)
+        assert (await digest(activities.digest)).outcome == "extracted"
+        saved = await ActivityEnvironment().run(activities.memories.save_memories, chunk)
+    assert (saved.saved, saved.left) == (1, 0)

@@ -1,4 +1,4 @@
-"""Whose memories a model was shown, so that an erased one is found wherever it was."""
+"""Whose memories a model was shown, so that an erased one is found wherever it was; when we failed on a chunk."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ _INDEX = "ix_model_answers_shown_owners"
 
 
 def upgrade() -> None:
+    op.add_column("chunks", sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True))
     op.create_index(
         _INDEX,
         "model_answers",
@@ -23,3 +24,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index(_INDEX, table_name="model_answers")
+    op.drop_column("chunks", "failed_at")
