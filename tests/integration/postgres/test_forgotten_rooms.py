@@ -18,7 +18,7 @@ from services.postgres.archive.room_reading import RoomReading
 from services.postgres.archive.writing import Archive
 from services.postgres.database import Database, Tenant
 from services.postgres.memories.writing import know_owner, record
-from tests.support.forgotten_rooms import ANA, BEFORE, archive, begin_epoch, claim, forget, ids_in, said
+from tests.support.forgotten_rooms import AFTER, ANA, BEFORE, archive, begin_epoch, claim, forget, ids_in, said
 from tests.support.tenants import NOON
 
 BEN, ACME = owner_of("user", "ben"), owner_of("company", "acme")
@@ -66,6 +66,24 @@ async def test_a_room_in_which_nobody_else_is_named_goes_whole(database: Databas
     await forget(database)
     assert await rows(database, "select id from rooms union all select id from messages") == []
     assert await rows(database, "select raw from quarantine") == []
+
+
+async def test_what_others_said_and_nobody_could_read_stays(database: Database) -> None:
+    await archive(database, ROOM, BEFORE, said("a"))
+    await put_aside(database, b'{"role": "bot", "user_id": "ben"}', b'{"role": "bot", "user_id": "ana"}', b"broken")
+    await forget(database)
+    assert await rows(database, "select convert_from(raw, 'UTF8') from quarantine") == [
+        ('{"role": "bot", "user_id": "ben"}',)
+    ]
+
+
+async def test_a_room_that_a_nameless_reply_keeps_is_nobodys(database: Database) -> None:
+    await archive(database, ROOM, BEFORE, said("a"))
+    await begin_epoch(database)
+    await archive(database, ROOM, AFTER, said("late reply", None, role="assistant"))
+    await forget(database)
+    assert await ids_in(database, ROOM) == ["late reply"]
+    assert await rows(database, "select owner_id, user_id from rooms") == [(None, None)]
 
 
 async def test_what_opens_a_room_goes_with_who_spoke_first(database: Database) -> None:
