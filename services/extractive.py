@@ -21,8 +21,9 @@ CUT = "\u2026"
 
 _WORD = re.compile(r"\w+")
 _ENDS = ".!?:;\u2026)\"'"
-_LIST = re.compile(r":\s*\n\s*[-*\u2022]\s+")
-_LIST_ITEM = re.compile(r"\s*\n\s*[-*\u2022]\s+")
+# Whatever is between two lines is read once: of thousands of empty ones, too.
+_LIST = re.compile(r":[^\S\n]*+\n\s*+[-*\u2022]\s+")
+_LIST_ITEM = re.compile(r"(?<!\s)[^\S\n]*+\n\s*+[-*\u2022]\s+")
 _SPEAKER = re.compile(r"(user|assistant|tool|system)\b[^:\n]{0,210}: ")
 
 

@@ -45,6 +45,8 @@ _PATTERNS = [re.compile(rf"(?<![\w-]){named}(?![\w-])", re.IGNORECASE) for named
 # English verbs too, unless something says that the month is meant.
 _VERBS = frozenset({"march", "may"})
 
+_NO_MONTH = 13
+
 Span = tuple[datetime, datetime]
 
 
@@ -66,7 +68,9 @@ def _spans(match: re.Match[str], now: datetime) -> Iterator[Span]:
     found = match.groupdict()
     if not _means_time(match):
         return
-    month = _MONTHS[found["month"].lower()] if found.get("month") else int(found.get("m") or 0) or None
+    named = found.get("month")
+    # Letters that are like those of a month, as the Turkish ones, make none.
+    month = _MONTHS.get(named.lower(), _NO_MONTH) if named else int(found.get("m") or 0) or None
     day = int(found.get("d") or found.get("day") or 0) or None
     given = found.get("y") or found.get("year")
     for year in (int(given),) if given else range(now.year, now.year - YEARS_BACK, -1):
@@ -88,13 +92,13 @@ def _means_time(match: re.Match[str]) -> bool:
 def _period(year: int, month: int | None, day: int | None) -> Span | None:
     try:
         first = date(year, month or 1, day or 1)
-    except ValueError:
+        if day:
+            last = first
+        elif month:
+            last = first.replace(day=calendar.monthrange(year, month)[1])
+        else:
+            last = date(year, 12, 31)
+        start = datetime.combine(first, datetime.min.time(), UTC)
+        return start, start + (last - first) + timedelta(days=1) + TALKED_ABOUT
+    except (ValueError, OverflowError):
         return None
-    if day:
-        last = first
-    elif month:
-        last = first.replace(day=calendar.monthrange(year, month)[1])
-    else:
-        last = date(year, 12, 31)
-    start = datetime.combine(first, datetime.min.time(), UTC)
-    return start, start + (last - first) + timedelta(days=1) + TALKED_ABOUT

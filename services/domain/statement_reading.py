@@ -51,7 +51,7 @@ _DATES = (
 )
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _QUOTES = str.maketrans("", "", '"\u201c\u201d\u00ab\u00bb')
-_END = re.compile(r"([.,;:!\u2026]+)$")
+_ENDS = ".,;:!\u2026"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +95,13 @@ def _points(words: list[str], *, own: bool) -> bool:
 def _tokens(text: str) -> list[str]:
     tokens: list[str] = []
     for raw in text.split():
-        end = _END.search(raw)
-        bare = raw[: end.start()] if end else raw
+        bare = raw.rstrip(_ENDS)
+        end = raw[len(bare) :]
         bare = bare.removeprefix("(").removesuffix(")").strip("'") if len(bare) > 1 else bare
         if bare:
             tokens += _written_out(_lower_first(bare) if not tokens else bare)
         if end and bare:
-            tokens.append("," if end.group() == "," else ".")
+            tokens.append("," if end == "," else ".")
     while tokens and tokens[-1] in {".", ","}:
         tokens.pop()
     return tokens
@@ -159,4 +159,6 @@ def _with_plain_dates(text: str) -> str:
 
 
 def _iso(match: re.Match[str]) -> str:
-    return f"{match['year']}-{lexicon.MONTHS[fold(match['month'])]:02}-{int(match['day']):02}"
+    # A Turkish letter passes for a Latin one where case does not matter, and makes no month.
+    month = lexicon.MONTHS.get(fold(match["month"]))
+    return f"{match['year']}-{month:02}-{int(match['day']):02}" if month else match.group()

@@ -54,5 +54,5 @@ def onboarding_memories(owner_type: OwnerType, row: Mapping[str, Any]) -> list[S
     return [
         Statement(prefix(owner_type) + part, sentence(_SAYS[owner_type].format(_LABELS.get(part) or label(key), text)))
         for part, key, text in answers
-        if text and part not in _NO_ANSWERS and not is_secret(part)
+        if text and part not in _NO_ANSWERS and not is_secret(key)
     ]

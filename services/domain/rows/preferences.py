@@ -47,7 +47,7 @@ def settings_memories(owner_type: OwnerType, row: Mapping[str, Any]) -> list[Sta
     return [
         _statement(prefix(owner_type) + part, part, key, value, text)
         for part, key, value in named
-        if (text := worded(value)) and part not in _NO_SETTINGS and not is_secret(part)
+        if (text := worded(value)) and part not in _NO_SETTINGS and not is_secret(key)
     ]
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 
 from services.domain.memories import Kind
 
@@ -16,7 +17,12 @@ _MONTHS = (
 )  # fmt: skip
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NOT_IN_A_SLUG = re.compile(r"[^a-z0-9]+")
-_SECRET = re.compile(r"passw|secret|token|api_?key|credential|contrasena|private_?key|otp|(^|_)(pin|hash|salt)($|_)")
+# In Spanish a «clave» is a password, but where it says which words are key.
+_SECRET = re.compile(
+    r"passw|pwd|secret|token|(api|access|private)_?key|credential|contrasena|otp|cvv|pin_?code"
+    r"|(^|_)(pin|hash|salt)($|_)|(^|(?<!palabra)(?<!palabras)_)claves?($|_)"
+)
+_NEW_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SLUG_PART = 80
 
 
@@ -37,7 +43,7 @@ def worded(value: object) -> str | None:
         case str():
             return " ".join(_CONTROLS.sub(" ", value).split()) or None
         case int() | float():
-            return f"{value:g}" if isinstance(value, float) else str(value)
+            return format(Decimal(repr(value)).normalize(), "f") if isinstance(value, float) else str(value)
         case list():
             return _listed([text for each in value if (text := worded(each))])
         case _:
@@ -76,9 +82,9 @@ def slug_part(key: str) -> str:
     return f"{part[:_SLUG_PART]}_{mark}" if part else mark
 
 
-def is_secret(part: str) -> bool:
-    """Tell by its name what must never become a memory."""
-    return _SECRET.search(part) is not None
+def is_secret(key: str) -> bool:
+    """Tell by its name what must never become a memory: `apiKey` as well as `api_key`."""
+    return _SECRET.search(slug_part(_NEW_WORD.sub("_", key))) is not None
 
 
 def label(key: str) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from services.domain.duplicates import Memory, find_duplicates, say_the_same
 from services.domain.memories import Kind, MadeBy
+from services.domain.statement_reading import read_statement
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -171,3 +172,8 @@ def test_nothing_that_is_kept_for_another_is_ended_for_a_third() -> None:
         assert len(ended) == len(set(ended))
         assert not {pair.kept.slug for pair in found} & set(ended)
         assert len(memories) - len(ended) >= 1
+
+
+def test_odd_letters_and_endless_dots_are_read_as_they_are() -> None:
+    for text in ("I moved on apr\u0131l 3, 2020.", "I moved" + "." * 200_000 + "x"):
+        assert read_statement(text, own=True) is not None

@@ -65,3 +65,10 @@ def test_what_happened_is_talked_about_some_days_longer() -> None:
     ((start, end),) = named_times("What happened on 2023-12-31?", NOW)
     assert start == datetime(2023, 12, 31, tzinfo=UTC)
     assert end == datetime(2024, 1, 4, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "question", ["who has extension 9999?", "call 9999-12-31", "9999-12", "ABR\u0130L", "augu\u017ft 2020"]
+)
+def test_what_only_looks_like_a_time_is_none(question: str) -> None:
+    assert named_times(question, NOW) == ()

@@ -11,7 +11,7 @@ from services.domain.rows.assertions import Said, assertions, columns_of, statem
 from services.domain.rows.columns import company_memories, user_memories
 from services.domain.rows.onboarding import onboarding_memories
 from services.domain.rows.preferences import settings_memories
-from services.domain.rows.wording import Statement, slug_part
+from services.domain.rows.wording import Statement, slug_part, worded
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 OLD = datetime(2026, 1, 1, tzinfo=UTC)
@@ -195,3 +195,31 @@ def test_a_key_that_is_gone_ends_its_memory_where_the_column_stands() -> None:
 def test_the_columns_that_are_read_are_those_that_say_something() -> None:
     assert columns_of("user") == ["full_name", "email", "phone", "role", "onboarding", "settings", "updated_at"]
     assert statements("user", {"id": "1", "password_hash": "x", "rut": "1-9"}) == {}
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["clave", "clave_sii", "Clave Tributaria", "sii_clave", "pwd", "cvv", "pinCode", "userPin", "accessKey", "apiKey"],
+)
+def test_what_is_secret_by_its_name_is_no_memory(key: str) -> None:
+    assert onboarding_memories("company", {"onboarding": {key: "hunter2"}}) == []
+    assert settings_memories("user", {"settings": {key: "hunter2"}}) == []
+
+
+def test_key_words_are_no_secret() -> None:
+    assert len(onboarding_memories("company", {"onboarding": {"palabras_clave": "pan, queso", "shopping": "si"}})) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (38123.45, "38123.45"),
+        (1234567.89, "1234567.89"),
+        (1500000.0, "1500000"),
+        (0.1, "0.1"),
+        (-2.5, "-2.5"),
+        (0.0, "0"),
+    ],
+)
+def test_a_number_is_told_as_it_is(value: float, said: str) -> None:
+    assert worded(value) == said

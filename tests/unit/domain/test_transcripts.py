@@ -106,7 +106,7 @@ def test_what_fits_is_not_shortened() -> None:
     assert shorten("short", 10) == "short"
 
 
-@pytest.mark.parametrize("most", [60, 120, 1_000])
+@pytest.mark.parametrize("most", [120, 1_000])
 @pytest.mark.parametrize("previous", ["", "We talked of Lima. " * 30])
 def test_the_rolling_input_is_bounded_and_keeps_each_part(previous: str, most: int) -> None:
     parts = ["The rent is due on Friday. " * 10, "Short.", "The cat is well. " * 10]
@@ -114,3 +114,14 @@ def test_the_rolling_input_is_bounded_and_keeps_each_part(previous: str, most: i
     assert estimate_tokens(kept) + estimate_tokens(shown) <= most
     assert bool(kept) == bool(previous)
     assert shown.count("- ") >= len(parts)
+
+
+@pytest.mark.parametrize("count", [3, 50, 200, 2_000])
+@pytest.mark.parametrize("most", [60, 1_500])
+def test_of_very_many_parts_the_newest_say_something(count: int, most: int) -> None:
+    parts = [f"On day {number} the user paid the rent of the flat in Lima and fed the cat." for number in range(count)]
+    _, shown = rolling_input("", parts, max_tokens=most)
+    lines = shown.splitlines()
+    assert estimate_tokens(shown) <= most
+    assert all(len(line) > 20 for line in lines)
+    assert lines[-1].startswith(f"- On day {count - 1}")

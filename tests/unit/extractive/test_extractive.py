@@ -118,3 +118,9 @@ def test_a_short_rolling_summary_is_kept_whole_and_once() -> None:
     assert extract_rolling("user demo: A.", ["user demo: A.", "user demo: B."], 600) == "user demo: A.\nuser demo: B."
     assert extract_rolling("", [], 600) == ""
     assert extract_rolling("", ["x" * 500], 100).endswith("…")
+
+
+def test_thousands_of_empty_lines_are_read_once() -> None:
+    """Backtracking over them took hours, and held up everybody else of the process."""
+    said = "I keep:" + "\n" * 7_000 + "- a cat\n - a dog.\n" + " \n" * 400 + "I live in Lima."
+    assert extract_summary(messages(("user", said))) == "user demo: I keep: a cat; a dog. I live in Lima."
