@@ -39,9 +39,12 @@ _VERSIONS_THEN = (
     "order by brain_id, asserted_at desc, content is not null desc, id desc)"
 )
 _ROOMS = "select r.id from rooms as r where {conditions}"
+# An assertion that only repeats a version has sources of its own.
 _LEARNED_IN_ROOM = (
-    "exists (select from memory_sources as source join messages as m on m.uid = source.message_uid "
-    "where source.version_id = v.id and m.room_id = :room_id)"
+    "exists (select from memory_versions as said join memory_sources as source on source.version_id = said.id "
+    "join messages as m on m.uid = source.message_uid where m.room_id = :room_id and said.brain_id = v.brain_id "
+    "and (said.id = v.id or (said.repeats and said.asserted_at >= v.asserted_at{known}))"
+    ")"
 )
 
 
@@ -169,11 +172,15 @@ def _source(sql: str, conditions: list[str]) -> tuple[str, str]:
 
 def _memories(scope: Scope) -> tuple[str, str]:
     owned = f"{scope.owner.type}_id = :owner_id" if scope.owner else "true"
-    conditions = [owned, *_times(scope, "v.asserted_at"), *([_LEARNED_IN_ROOM] if scope.room_id else [])]
+    conditions = [owned, *_times(scope, "v.asserted_at"), *([_learned_in_room(scope)] if scope.room_id else [])]
     versions = _VERSIONS_THEN.replace("{owned}", owned) if scope.as_of else "memory_versions"
     if not scope.as_of:
         conditions.append("v.is_current")
     return _source(_MEMORIES.replace("{versions}", versions), conditions)
+
+
+def _learned_in_room(scope: Scope) -> str:
+    return _LEARNED_IN_ROOM.replace("{known}", " and said.asserted_at <= :as_of" if scope.as_of else "")
 
 
 def _rooms(scope: Scope) -> list[str]:

@@ -151,6 +151,25 @@ async def test_a_room_is_searched_with_what_was_learned_there(database: Database
     assert await Search(database, "none").find("secret", None, room_id="user:nobody") == []
 
 
+async def test_a_room_that_says_again_what_was_known_is_searched_with_it(database: Database) -> None:
+    for owner in (EVA, BEN):
+        await tenants.archive(database, room_of(owner), tenants.said_by(owner))
+    rooms = {owner: message_uid(room_of(owner), "m1") for owner in (EVA, BEN)}
+    await remember(database, "home", "Eva lives in Lima.", month(1), sources=(rooms[EVA],))
+    await remember(database, "home", "Eva lives in Lima.", month(2), sources=(rooms[BEN],))
+    search = Search(database, "none")
+
+    async def found(owner: Owner, **when: datetime) -> list[str | None]:
+        hits = await search.find("Lima", None, room_id=room_of(owner), kinds=("semantic",), **when)  # type: ignore[arg-type]
+        return [hit.slug for hit in hits]
+
+    assert [await found(owner) for owner in (EVA, BEN)] == [["home"], ["home"]]
+    assert [await found(owner, as_of=month(1)) for owner in (EVA, BEN)] == [["home"], []]
+    await remember(database, "home", "Eva lives in Quito.", month(3))
+    assert [await found(owner) for owner in (EVA, BEN)] == [[], []]
+    assert [await found(owner, as_of=month(2)) for owner in (EVA, BEN)] == [["home"], ["home"]]
+
+
 async def test_an_owners_only_memory_is_found_by_its_meaning(database: Database) -> None:
     """It has nothing to stand out from: it is as near as it is."""
     only = await remember(database, "home", "Eva lives in Lima.", month(2))
