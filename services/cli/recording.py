@@ -1,8 +1,9 @@
 """`record`: standard input into a room."""
 
 import sys
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Coroutine, Sequence
+from io import BytesIO
+from typing import Any, Literal
 
 from afterturn_client.errors import RecordingFailedError
 from afterturn_client.memory_client import MemoryClient
@@ -22,14 +23,15 @@ _SOURCE = "standard input"
 _BATCH = 100
 
 
-async def record(
+def record(
     output: Output,
     room_id: str,
     *,
     reads: Format,
     user_id: str | None,
     company_id: str | None,
-) -> int:
+) -> Coroutine[Any, Any, int]:
+    """Read all of standard input, before there is a loop: a signal ends the wait for it. Give what records it."""
     check_room_id(room_id)
     for field, value in (("--user", user_id), ("--company", company_id)):
         if value is not None:
@@ -37,6 +39,10 @@ async def record(
     messages = _read(room_id, reads, user_id, company_id)
     if not messages:
         raise InvalidInputError(_SOURCE, "at least one message")
+    return _record(output, room_id, messages)
+
+
+async def _record(output: Output, room_id: str, messages: Sequence[Message]) -> int:
     async with MemoryClient.connect(
         load(RedisSettings).redis_url, batch_size=load(BufferSettings).batch_size
     ) as memory:
@@ -73,7 +79,8 @@ async def record_all(memory: MemoryClient, room_id: str, messages: Sequence[Mess
 def _read(room_id: str, reads: Format, user_id: str | None, company_id: str | None) -> list[Message]:
     if sys.stdin.isatty():
         Output(as_json=False).note("reading messages from the terminal; end with Ctrl-D")
-    lines = sys.stdin.buffer.readlines()
+    # At once: what reads line by line minds no signal between two of them.
+    lines = BytesIO(sys.stdin.buffer.read()).readlines()
     if reads == "jsonl" or (reads == "auto" and looks_like_json(lines)):
         return read_json_lines(lines, room_id, source=_SOURCE, user_id=user_id, company_id=company_id)
     return read_text(lines, room_id, source=_SOURCE, user_id=user_id, company_id=company_id)

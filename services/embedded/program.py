@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
+from dotenv import dotenv_values
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -24,6 +25,7 @@ from services.setting_files import with_values
 # Is asked with the stack's addresses and the time at which the program was started.
 IsReady = Callable[[StackAddresses, float], Awaitable[bool]]
 _WORKER_QUEUE = "memory"
+_TEMPORAL = "TEMPORAL_"
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,10 @@ class Program(Server):
         return self._plan.command
 
     def environment(self) -> dict[str, str]:
-        # A key or certificate for another Temporal would keep them from ours.
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-        values = {**self._environment, **self._plan.environment, "PYTHONUNBUFFERED": "1"}
+        # A key or certificate for another Temporal would keep them from ours: here, and in the `.env` that they read.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(_TEMPORAL)}
+        not_ours = dict.fromkeys((name for name in dotenv_values(Path(".env")) if name.startswith(_TEMPORAL)), "")
+        values = {**not_ours, **self._environment, **self._plan.environment, "PYTHONUNBUFFERED": "1"}
         return with_values(ours, values)
 
     def working_folder(self) -> Path:

@@ -59,7 +59,10 @@ def temporal_options() -> ClientConnectConfig:
     key, file = given(_API_KEY), os.environ.get(_CONFIG_FILE)
     if file and not Path(file).is_file():
         raise InvalidFieldError(_CONFIG_FILE, "the path of a file that can be read")
-    environment = {**os.environ, _API_KEY: key} if key else None
+    # What is empty is not set: Temporal's client would look for a certificate without a name.
+    environment = {name: value for name, value in os.environ.items() if value or not name.startswith("TEMPORAL_")}
+    if key:
+        environment[_API_KEY] = key
     try:
         return ClientConfig.load_client_connect_config(override_env_vars=environment)
     except OSError as error:

@@ -1,4 +1,7 @@
+import asyncio
 import json
+import signal
+import sys
 
 import pytest
 from afterturn_client.rooms import buffer_key
@@ -107,3 +110,18 @@ async def test_control_characters_of_a_chat_do_not_reach_the_terminal(
     shown = await afterturn("messages", ROOM)
     assert "\x1b" not in shown.out
     assert "[31malert" in shown.out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+async def test_a_signal_ends_the_wait_for_more_to_record(environment: None, number: signal.Signals, code: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.cli", "record", ROOM, stdin=asyncio.subprocess.PIPE
+    )
+    assert process.stdin is not None
+    # More than a pipe holds: it is being read when all of it is on its way.
+    process.stdin.write(b"I moved to Lima.\n" * 20_000)
+    async with asyncio.timeout(60):
+        await process.stdin.drain()
+        await asyncio.sleep(0.5)
+        process.send_signal(number)
+        assert await process.wait() == code
