@@ -9,11 +9,12 @@ import yaml
 _OURS = re.compile(r"\b((?:afterturn|memory_api|llm_proxy|service|temporal)_[a-z0-9_]+)\b")
 # Labels and jobs that look like figures.
 _NO_FIGURES = {"service_name"}
-# Told once a step or a decision failed, or Mem0 was compared for the first time.
+# Told once a step or a decision failed, Mem0 was compared, or a schedule ran, for the first time.
 NOT_AT_ONCE = {
     "temporal_activity_execution_failed_total",
     "temporal_workflow_task_execution_failed_total",
     "afterturn_mem0_last_drift",
+    "afterturn_schedule_last_run_seconds",
 }
 
 

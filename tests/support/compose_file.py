@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
-# `$$`, `${NAME}`, `${NAME:-else}`, `${NAME-else}` and `${NAME:?message}`: all that our files use, and no more.
-_VARIABLE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<name>[A-Z0-9_]+)(?:(?P<rule>:-|-|:\?)(?P<word>[^}]*))?\})")
+# `$$`, `${NAME}`, `${NAME:-else}`, `${NAME-else}` and `${NAME:?message}`: all that our files use, and no more. What
+# stands in may hold variables itself, and what stands in for those may not.
+_WORD = r"(?:[^{}]|\$\{[^{}]*\})*"
+_VARIABLE = re.compile(rf"\$(?:(?P<escaped>\$)|\{{(?P<name>[A-Z0-9_]+)(?:(?P<rule>:-|-|:\?)(?P<word>{_WORD}))?\}})")
 
 
 class VariableMissingError(Exception):
@@ -39,11 +41,12 @@ def parsed(path: Path) -> dict[str, Any]:
 
 def variables_of(text: str) -> dict[str, str | None]:
     """Give each variable that is asked for, with what stands in for it; None where something must be given."""
-    return {
-        found["name"]: found["word"] or "" if found["rule"] in ("-", ":-") else None
-        for found in _VARIABLE.finditer(text)
-        if found["name"]
-    }
+    asked: dict[str, str | None] = {}
+    for found in _VARIABLE.finditer(text):
+        if found["name"]:
+            stands_in = found["word"] or "" if found["rule"] in ("-", ":-") else None
+            asked |= {found["name"]: stands_in, **variables_of(stands_in or "")}
+    return asked
 
 
 def read_services(path: Path, variables: Mapping[str, str]) -> dict[str, ComposeService]:
@@ -91,4 +94,4 @@ def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
         return value
     if found["rule"] == ":?":
         raise VariableMissingError(f"{found['name']}: {found['word']}")
-    return found["word"] or ""
+    return str(_filled(found["word"] or "", variables))

@@ -12,12 +12,15 @@ import yaml
 from services import settings
 from services.embedded.temporal_server import DYNAMIC_CONFIG
 from services.settings import ResourceSettings
-from tests.support.compose_file import VariableMissingError, parsed, read_services, variables_of
+from tests.support.compose_file import ComposeService, VariableMissingError, parsed, read_services, variables_of
 from tests.support.go_programs import COMPOSE
 
 FOLDER = Path(__file__).parents[3] / "compose"
 FILES = [FOLDER / "core.yml", FOLDER / "observability.yml"]
 EXAMPLE = (FOLDER / ".env.example").read_text()
+FILLED = dict.fromkeys(
+    ("POSTGRES_PASSWORD", "AFTERTURN_DB_PASSWORD", "TEMPORAL_DB_PASSWORD", "REDIS_PASSWORD", "LLM_PROXY_API_KEY"), "x"
+)
 # These are for Temporal's client, which reads them itself.
 NO_SETTINGS = {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
 
@@ -59,15 +62,55 @@ def test_defaults_are_those_of_the_example() -> None:
 
 def test_secrets_must_be_given() -> None:
     wanted = {name for name, stands_in in variables_of(FILES[0].read_text()).items() if stands_in is None}
-    assert wanted == {
-        "POSTGRES_PASSWORD",
-        "AFTERTURN_DB_PASSWORD",
-        "TEMPORAL_DB_PASSWORD",
-        "REDIS_PASSWORD",
-        "LLM_PROXY_API_KEY",
-    }
+    assert wanted == FILLED.keys()
     with pytest.raises(VariableMissingError):
         read_services(FILES[0], dict.fromkeys(wanted - {"REDIS_PASSWORD"}, "given"))
+
+
+def test_what_stands_in_may_have_a_variable_of_its_own() -> None:
+    """Of the address of Temporal's pages, whose port can be set, and which can be set whole."""
+    assert ui_url() == "http://localhost:8233"
+    assert ui_url(TEMPORAL_UI_PORT="9000") == "http://localhost:9000"
+    assert ui_url(TEMPORAL_UI_PORT="9000", TEMPORAL_UI_URL="https://ui.example.org") == "https://ui.example.org"
+
+
+def test_a_postgres_of_ones_own_is_told_to_all_who_need_it_and_can_be_reached() -> None:
+    own = "postgresql://afterturn:x@db.example.org:5432/afterturn"
+    told = {name: one.environment["DATABASE_URL"] for name, one in ours_with(AFTERTURN_DATABASE_URL=own).items()}
+    assert set(told.values()) == {own}
+    assert {"migrate", "worker", "memory_api"} <= told.keys()
+    assert all("outside" in services(FILES[0])[name]["networks"] for name in told)
+    # The example's address is that of one machine without containers.
+    without = ours_with(DATABASE_URL="postgresql://postgres@localhost:5432/afterturn", AFTERTURN_DATABASE_URL="")
+    assert {one.environment["DATABASE_URL"] for one in without.values()} == {
+        "postgresql://afterturn:x@postgres:5432/afterturn"
+    }
+
+
+def test_what_ends_is_waited_for() -> None:
+    """`docker compose up --wait` fails for whatever ends well, and is waited for by nobody to have done so."""
+    found = read_services(FILES[0], FILLED)
+    waited_for = {
+        other
+        for one in found.values()
+        for other, condition in one.waits_for.items()
+        # Who waits must be there whenever the other one is.
+        if condition == "service_completed_successfully" and one.profiles in ([], found[other].profiles)
+    }
+    assert {name for name, one in found.items() if one.runs_once} == waited_for
+
+
+def test_who_pulls_the_models_stays(tmp_path: Path) -> None:
+    for name in ("ollama", "sleep"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        program.chmod(0o755)
+    pulling = read_services(FILES[0], FILLED)["ollama_models"]
+    told = {**pulling.environment, "PATH": str(tmp_path)}
+    done = subprocess.run(pulling.command, env=told, capture_output=True, text=True, timeout=10, check=False)
+    assert done.stdout.splitlines() == ["ollama pull qwen3:32b", "ollama pull bge-m3", "sleep infinity"]
+    # Sleep alone, as the first process, would not hear that it is to end.
+    assert services(FILES[0])["ollama_models"]["init"] is True
 
 
 @pytest.mark.parametrize("given", OURS)
@@ -147,6 +190,16 @@ def test_the_images_run_as_nobody_special() -> None:
 def test_scripts_can_be_read_by_a_plain_shell(script: Path) -> None:
     assert os.access(script, os.X_OK)
     assert subprocess.run(["sh", "-n", script], check=False, timeout=10).returncode == 0
+
+
+def ours_with(**variables: str) -> dict[str, ComposeService]:
+    """Give the services that are told where the database is."""
+    found = read_services(FILES[0], FILLED | variables)
+    return {name: service for name, service in found.items() if "DATABASE_URL" in service.environment}
+
+
+def ui_url(**variables: str) -> str:
+    return ours_with(**variables)["memory_api"].environment["TEMPORAL_UI_URL"]
 
 
 def seconds(text: str) -> float:

@@ -54,6 +54,14 @@ SAME = {
 FILLED = dict.fromkeys(
     ("POSTGRES_PASSWORD", "AFTERTURN_DB_PASSWORD", "TEMPORAL_DB_PASSWORD", "REDIS_PASSWORD", "LLM_PROXY_API_KEY"), "x"
 )
+# Postgres, Redis and Temporal; and where pods may ask beside names.
+DATA = {5432, 6379, 7233}
+TRACES = {4317, 4318}
+LET_OUT = {
+    "llm-proxy": {53, 80, 443, 11434, *TRACES},
+    "worker": {53, *DATA, 8000, 443, *TRACES},
+    "memory-api": {53, *DATA, 8000, 443, *TRACES},
+}
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
 
 
@@ -285,9 +293,38 @@ def test_everything_is_closed_but_what_is_needed(manifests: tuple[Manifest, ...]
         "memory-api": [{"protocol": "TCP", "port": 8080}],
         "worker": [{"protocol": "TCP", "port": 9464}],
     }
+    for name, manifest in ours(manifests).items():
+        out = {port for rule in rules_for(policies, manifest, "egress") for port in ports_of(rule)}
+        assert out == LET_OUT.get(name, {53, *DATA}), name
     wide = [value for _, value in everything(policies) if isinstance(value, dict) and value.get("cidr") == "0.0.0.0/0"]
     assert wide
     assert all("169.254.0.0/16" in block["except"] for block in wide)
+
+
+@each_overlay
+def test_prometheus_is_let_in_wherever_it_is(manifests: tuple[Manifest, ...]) -> None:
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in of_kind(manifests, "NetworkPolicy")}
+    for name, manifest in ours(manifests).items():
+        if manifest["kind"] == "Deployment":
+            from_anywhere = [rule for rule in rules_for(policies, manifest, "ingress") if "from" not in rule]
+            told_at = {port["containerPort"] for port in container_of(manifest)["ports"]}
+            assert {port for rule in from_anywhere for port in ports_of(rule)} == told_at, name
+
+
+def rules_for(policies: dict[str, Any], manifest: Manifest, direction: str) -> list[dict[str, Any]]:
+    """Give what any policy lets a manifest's pods do."""
+    labels = pod_of(manifest)["metadata"]["labels"]
+    return [
+        rule
+        for spec in policies.values()
+        if spec["podSelector"]["matchLabels"].items() <= labels.items()
+        and all(labels[one["key"]] in one["values"] for one in spec["podSelector"].get("matchExpressions", ()))
+        for rule in spec.get(direction, ())
+    ]
+
+
+def ports_of(rule: dict[str, Any]) -> set[int]:
+    return {port["port"] for port in rule["ports"]}
 
 
 def test_each_version_of_the_workers_has_its_own_pods(tmp_path: Path) -> None:
