@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from services.cli.app import app
+from tests.support.drill.pages import block
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ("backup.md", "upgrade.md", "security.md", "migration_from_celery.md")
@@ -28,8 +30,8 @@ def text_of(page: str) -> str:
 
 def commands_in(page: str) -> Iterator[list[str]]:
     text = text_of(page)
-    for block in re.findall(r"```sh[^\n]*\n(.*?)```", text, re.DOTALL):
-        for line in block.splitlines():
+    for said in re.findall(r"```sh[^\n]*\n(.*?)```", text, re.DOTALL):
+        for line in said.splitlines():
             if line.startswith("afterturn "):
                 yield shlex.split(line.partition(" > ")[0])[1:]
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
@@ -76,6 +78,26 @@ def test_a_page_that_rots_is_found() -> None:
     for words in (["restore"], ["restored", "--nonsense"], ["forget", "everybody"]):
         with pytest.raises(AssertionError):
             found(words)
+
+
+@pytest.mark.parametrize(("code", "stands"), [(0, "the new list"), (3, "the last list")])
+def test_the_list_of_the_forgotten_outlives_an_outage(tmp_path: Path, code: int, stands: str) -> None:
+    afterturn = tmp_path / "afterturn"
+    afterturn.write_text(f"#!/bin/sh\n[ {code} -ne 0 ] || printf 'the new list'\nexit {code}\n")
+    afterturn.chmod(0o755)
+    (tmp_path / "forgotten.json").write_text("the last list")
+    told = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ELSEWHERE": str(tmp_path)}
+    script = block("backup.md", "Back up", "forgotten")
+    done = subprocess.run(["/bin/sh", "-c", script], env=told, capture_output=True, timeout=10, check=False)
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "forgotten.json").read_text() == stands
+
+
+def test_the_list_is_kept_aside_before_a_restore() -> None:
+    """What is begun again afterwards reads that copy, not what a job writes of the restored database."""
+    kept = shlex.split(block("backup.md", "Restore", "forgotten"))[-1]
+    assert f'--forgotten "{kept}"' in block("backup.md", "Restore", "afterwards")
+    assert f'"{kept}"' not in block("backup.md", "Back up", "forgotten")
 
 
 def _anchors(text: str) -> set[str]:

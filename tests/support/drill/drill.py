@@ -94,6 +94,7 @@ async def live(world: World, plan: Plan, moments: Moments) -> None:
 
 async def lose_and_restore(world: World, plan: Plan, moments: Moments, *, more: str = "") -> dict[str, Any]:
     """Destroy and restore by the page; answer what `afterturn restored` said."""
+    await world.keep_aside_who_was_forgotten()
     if "redis" in plan.lost:
         await world.destroy_redis()
         await world.restore_redis()
@@ -103,6 +104,8 @@ async def lose_and_restore(world: World, plan: Plan, moments: Moments, *, more: 
     async with open_resources() as resources:
         moments.in_postgres = await archived(resources)
         moments.in_redis = await waiting(resources.redis)
+    # A job that goes on writes down what the restored database knows.
+    await world.write_down_who_was_forgotten()
     said = await world.afterwards(redis_was_restored="redis" in plan.lost, more=more)
     found: dict[str, Any] = json.loads(said)
     return found

@@ -44,7 +44,8 @@ class Shell:
                 await self._run_others("\n".join(part))
 
     async def _run_afterturn(self, line: str) -> None:
-        command, _, file = Template(line).substitute(self.variables).partition(" > ")
+        # What stands behind `&&` is a line of its own, and comes after a command that went well.
+        command, _, file = Template(line.removesuffix(" &&")).substitute(self.variables).partition(" > ")
         done = await self._afterturn(*shlex.split(command)[1:])
         assert done.code == 0, (line, done.out, done.err)
         self.answers.append(done.out)

@@ -43,6 +43,9 @@ class World:
     async def write_down_who_was_forgotten(self) -> None:
         await self.shell.run(block(_PAGE, "Back up", "forgotten"))
 
+    async def keep_aside_who_was_forgotten(self) -> None:
+        await self.shell.run(block(_PAGE, "Restore", "forgotten"))
+
     async def destroy_redis(self) -> None:
         await self.redis.kill()
         await asyncio.to_thread(shutil.rmtree, self.redis.folder)
