@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from services.domain.forgetting import is_own_room, said_in
+from services.domain.forgetting import is_named, is_own_room, said_in
 from services.domain.memories import Owner
 from services.postgres.database import Database
 from services.postgres.forgetting.erasing_memories import Derived, erase_assertions
@@ -98,11 +98,12 @@ async def _rooms_of_their_own(session: AsyncSession, run: Forgetting) -> int:
     room_id = await session.scalar(wanted)
     if room_id is None:
         return 0
-    page = select(ArchivedRow.seq).where(ArchivedRow.room_id == room_id, old).order_by(ArchivedRow.seq).limit(PAGE)
+    page = select(ArchivedRow.seq).where(ArchivedRow.room_id == room_id, old).order_by(ArchivedRow.seq).limit(PAGE + 1)
     seqs = list(await session.scalars(page))
-    # A reply that came meanwhile, and names nobody, may keep the room: as nobody's.
-    leaving = None if is_own_room(run.owner, room_id) else run.owner
-    await _keep_count(session, run, await erase_messages(session, room_id, seqs, leaving=leaving))
+    # With the last of it the room is theirs no more: what came meanwhile, and names nobody, may keep it.
+    is_last = len(seqs) <= PAGE and not is_own_room(run.owner, room_id)
+    erased = await erase_messages(session, room_id, seqs[:PAGE], leaving=run.owner if is_last else None)
+    await _keep_count(session, run, erased)
     await count(session, run.run_id, await _unreadable_in(session, room_id, run))
     await count(session, run.run_id, await drop_room(session, room_id))
     return 1
@@ -126,8 +127,10 @@ async def _unreadable_in(session: AsyncSession, room_id: str, run: Forgetting) -
 
 
 def _may_be_theirs(run: Forgetting, row: QuarantineRow) -> bool:
-    said_by = said_in(row.raw or b"", row.room_id).user_id
-    return said_by is None or said_by in run.ids
+    raw = row.raw or b""
+    said_by = said_in(raw, row.room_id).user_id
+    by_mail = run.email is not None and run.email.encode() in raw
+    return said_by is None or by_mail or is_named(run.owner, said_by)
 
 
 async def _shared_rooms(session: AsyncSession, run: Forgetting) -> int:

@@ -17,6 +17,7 @@ from services.postgres.api.keys import ApiKeys, Binding
 from services.postgres.archive.room_reading import RoomReading
 from services.postgres.archive.writing import Archive
 from services.postgres.database import Database, Tenant
+from services.postgres.forgetting.erasing_owner import PAGE
 from services.postgres.memories.writing import know_owner, record
 from tests.support.forgotten_rooms import AFTER, ANA, BEFORE, archive, begin_epoch, claim, forget, ids_in, said
 from tests.support.tenants import NOON
@@ -84,6 +85,29 @@ async def test_a_room_that_a_nameless_reply_keeps_is_nobodys(database: Database)
     await forget(database)
     assert await ids_in(database, ROOM) == ["late reply"]
     assert await rows(database, "select owner_id, user_id from rooms") == [(None, None)]
+
+
+async def test_a_room_of_many_pages_goes_whole(database: Database) -> None:
+    """Though what is left after a page names nobody, or somebody else in the company."""
+    tools = [said(f"t{number}", None, role="tool") for number in range(PAGE + 200)]
+    await archive(database, ROOM, BEFORE, said("system", None, role="system"), said("a"), *tools)
+    bens = [said(f"b{number}", "ben") for number in range(PAGE + 200)]
+    await archive(database, "room:company", BEFORE, said("acme", "ben", "acme"), *bens)
+    await forget(database)
+    assert await ids_in(database, ROOM) == []
+    assert len(await ids_in(database, "room:company")) == PAGE + 201
+    await forget(database, ACME, run_id="company")
+    assert await rows(database, "select id from rooms union all select id from messages") == []
+
+
+async def test_an_entry_that_names_them_by_their_e_mail_address_goes_with_their_room(database: Database) -> None:
+    async with database.transaction() as session:
+        await session.run_sync(know_owner, ANA)
+        await session.execute(text("update profiles set email = 'ana@x.org'"))
+    await archive(database, ROOM, BEFORE, said("a"))
+    await put_aside(database, b'{"role": "user", "user_id": "ana@x.org"}', b'{"user_id": "ana@x.org", broken')
+    await forget(database)
+    assert await rows(database, "select raw from quarantine") == []
 
 
 async def test_what_opens_a_room_goes_with_who_spoke_first(database: Database) -> None:
