@@ -16,7 +16,7 @@ from services.domain.messages import ArchivedMessage
 from services.domain.room_owner import room_owner
 from services.postgres.archive.messages import read_messages
 from services.postgres.database import Database
-from services.postgres.tables.archive import ChunkRow, QuarantineRow, Room, SummaryRow
+from services.postgres.tables.archive import IS_LEFT, ChunkRow, QuarantineRow, Room, SummaryRow
 
 # What one cut reads at most; a longer tail is cut when these chunks are digested.
 CUT_MESSAGES = 2_000
@@ -45,7 +45,6 @@ class WaitingChunk:
         return str(self.owner or self.room_id)
 
 
-_LEFT = ChunkRow.state.in_(("waiting", "extracted"))
 _WITH_ROOM = select(
     ChunkRow.id, ChunkRow.room_id, ChunkRow.first_seq, ChunkRow.last_seq, ChunkRow.state, Room.user_id, Room.company_id
 ).join(Room, Room.id == ChunkRow.room_id)
@@ -81,7 +80,7 @@ class Chunks:
 
     async def next_in(self, session: AsyncSession, room_id: str) -> WaitingChunk | None:
         """Do as `next_waiting` in the transaction that is open."""
-        first = _WITH_ROOM.where(ChunkRow.room_id == room_id, _LEFT).order_by(ChunkRow.first_seq).limit(1)
+        first = _WITH_ROOM.where(ChunkRow.room_id == room_id, IS_LEFT).order_by(ChunkRow.first_seq).limit(1)
         row, read = (await session.execute(first)).one_or_none(), list[ArchivedMessage]()
         if row is None and (read := await self._cut_new(session, room_id)):
             row = (await session.execute(first)).one_or_none()
@@ -121,7 +120,9 @@ class Chunks:
 
     async def count_waiting(self, room_id: str, *, besides: UUID | None = None) -> int:
         """Count the chunks still to digest, `besides` one; messages that no chunk covers count as one."""
-        waiting = select(func.count()).where(ChunkRow.room_id == room_id, _LEFT, ChunkRow.id.is_distinct_from(besides))
+        waiting = select(func.count()).where(
+            ChunkRow.room_id == room_id, IS_LEFT, ChunkRow.id.is_distinct_from(besides)
+        )
         uncut = exists().where(Room.id == room_id, Room.chunked_seq < Room.last_seq)
         async with self._database.transaction() as session:
             return await session.scalar(select(waiting.scalar_subquery() + cast(uncut, Integer))) or 0
@@ -149,7 +150,7 @@ class Chunks:
         """Call it digested, and count the others, as `count_waiting` does."""
         values = {"state": "digested", "digested_at": func.now(), "run_id": run_id}
         return await self._change_and_count(
-            chunk, update(ChunkRow).where(ChunkRow.id == chunk.id, _LEFT).values(values)
+            chunk, update(ChunkRow).where(ChunkRow.id == chunk.id, IS_LEFT).values(values)
         )
 
     async def _change_and_count(self, chunk: WaitingChunk, changed: Update) -> int:
@@ -239,7 +240,7 @@ async def hold_chunk(session: AsyncSession, chunk: UUID) -> None:
 
 async def _set_aside(session: AsyncSession, chunk: UUID, **values: object) -> None:
     """Raises `TransientError` where the chunk is gone, for messages of it were forgotten, or where another is done."""
-    change = update(ChunkRow).where(ChunkRow.id == chunk, _LEFT).values(values)
+    change = update(ChunkRow).where(ChunkRow.id == chunk, IS_LEFT).values(values)
     if await session.scalar(change.returning(ChunkRow.id)) is None:
         raise TransientError(CHUNK_GONE)
 

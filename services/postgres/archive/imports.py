@@ -12,7 +12,7 @@ from services.domain.messages import ClaimedEntry, Rejected
 from services.postgres.database import Database
 from services.postgres.forgetting.admission import Work, admit
 from services.postgres.forgetting.epochs import current
-from services.postgres.tables.archive import ArchivedRow, ChunkRow, QuarantineRow, Room
+from services.postgres.tables.archive import IS_LEFT, ArchivedRow, ChunkRow, QuarantineRow, Room
 from services.postgres.tables.imports import ImportedRoomRow
 
 CLAIM_PREFIX = "import/"
@@ -77,11 +77,7 @@ class Imports:
 
     async def backlog(self, room_ids: Sequence[str]) -> dict[str, str | None]:
         """Of these rooms, give those whose next messages to digest came by an import, with whose they are."""
-        waiting = (
-            select(func.min(ChunkRow.first_seq))
-            .where(ChunkRow.room_id == Room.id, ChunkRow.state.in_(("waiting", "extracted")))
-            .scalar_subquery()
-        )
+        waiting = select(func.min(ChunkRow.first_seq)).where(ChunkRow.room_id == Room.id, IS_LEFT).scalar_subquery()
         following = (
             select(ArchivedRow.claim)
             .where(ArchivedRow.room_id == Room.id, ArchivedRow.seq == func.coalesce(waiting, Room.chunked_seq + 1))

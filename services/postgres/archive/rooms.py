@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, ColumnElement, and_, cast, exists, func, or_,
 from services.domain.messages import ArchivedMessage
 from services.postgres.archive.messages import read_messages
 from services.postgres.database import Database, Tenant
-from services.postgres.tables.archive import ArchivedRow, ChunkRow, Room
+from services.postgres.tables.archive import IS_LEFT, ArchivedRow, ChunkRow, Room
 from services.postgres.tables.imports import ImportedRoomRow
 
 
@@ -102,8 +102,7 @@ class Rooms:
 
     async def undigested(self, *, after: str = "", limit: int = 500) -> list[str]:
         """Page through the rooms that have something to digest, by id."""
-        left = ChunkRow.state.in_(("waiting", "extracted"))
-        waiting = select(ChunkRow.room_id).where(ChunkRow.room_id == Room.id, left).exists()
+        waiting = select(ChunkRow.room_id).where(ChunkRow.room_id == Room.id, IS_LEFT).exists()
         wanted = (
             select(Room.id)
             .where(Room.id > after, or_(Room.chunked_seq < Room.last_seq, waiting))
@@ -115,7 +114,7 @@ class Rooms:
 
     async def has_live_chunk(self, room_id: str) -> bool:
         """Tell whether a chunk is to be digested yet, in a room that no import brought messages for."""
-        waiting = exists().where(ChunkRow.room_id == room_id, ChunkRow.state.in_(("waiting", "extracted")))
+        waiting = exists().where(ChunkRow.room_id == room_id, IS_LEFT)
         imported = exists().where(ImportedRoomRow.room_id == room_id)
         async with self._database.transaction() as session:
             return bool(await session.scalar(select(and_(waiting, ~imported))))

@@ -11,11 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.domain.memories import Owner
 from services.domain.room_owner import room_owner
 from services.postgres.forgetting.erasing_memories import Derived, derived_from, erase_assertions
-from services.postgres.tables.archive import ArchivedRow, ChunkRow, ModelAnswerRow, QuarantineRow, Room, SummaryRow
+from services.postgres.tables.archive import (
+    IS_LEFT,
+    ArchivedRow,
+    ChunkRow,
+    ModelAnswerRow,
+    QuarantineRow,
+    Room,
+    SummaryRow,
+)
 from services.postgres.tables.forgetting import ForgottenMessageRow
 from services.postgres.vectors.tables import vector_tables
-
-_LEFT = ("waiting", "extracted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ async def drop_room(session: AsyncSession, room_id: str) -> dict[str, int]:
 async def _cut_anew(session: AsyncSession, room_id: str, seqs: Sequence[int]) -> dict[str, int]:
     gone = func.unnest(cast(list(seqs), ARRAY(BigInteger))).column_valued("seq")
     held = select(gone).where(gone.between(ChunkRow.first_seq, ChunkRow.last_seq)).exists()
-    chosen = and_(ChunkRow.room_id == room_id, or_(held, ChunkRow.state.in_(_LEFT)))
+    chosen = and_(ChunkRow.room_id == room_id, or_(held, IS_LEFT))
     spans = (
         await session.execute(
             select(ChunkRow.first_seq, ChunkRow.last_seq, ChunkRow.tokens)

@@ -110,6 +110,10 @@ class ChunkRow(Base):
     )
 
 
+# A chunk that is to be digested yet, or whose memories are to be saved.
+IS_LEFT = ChunkRow.state.in_(("waiting", "extracted"))
+
+
 class SummaryRow(Base):
     """A chunk's summary, or the room's rolling summary as it stood after that chunk.
 
