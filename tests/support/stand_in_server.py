@@ -14,6 +14,8 @@ class StandInServer(ABC):
         self.port = free_port()
         self._tls = tls
         self._server: asyncio.Server | None = None
+        # Who takes it down and who brings it up may be two: one after the other, or both would listen.
+        self._changes = asyncio.Lock()
         self._connections: set[asyncio.Task[None]] = set()
 
     @abstractmethod
@@ -38,22 +40,24 @@ class StandInServer(ABC):
         await self.down()
 
     async def up(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(
-                self._serve, LOOPBACK, self.port, limit=2**20, backlog=1024, ssl=self._tls
-            )
+        async with self._changes:
+            if self._server is None:
+                self._server = await asyncio.start_server(
+                    self._serve, LOOPBACK, self.port, limit=2**20, backlog=1024, ssl=self._tls
+                )
 
     async def down(self) -> None:
         """Stop listening and cut every connection."""
-        if self._server is None:
-            return
-        self._server.close()
-        tasks = list(self._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
-        self._server = None
+        async with self._changes:
+            if self._server is None:
+                return
+            self._server.close()
+            tasks = list(self._connections)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._server.wait_closed()
+            self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

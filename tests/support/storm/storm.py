@@ -30,11 +30,14 @@ async def storm(plan: Plan, folder: Path, tell: Tell) -> Report:
     ledger, planned = Ledger(), faults(plan)
     async with running_servers(folder, plan) as servers:
         tell(f"seed {plan.seed}: {len(planned)} faults in {plan.seconds:.0f} s")
-        async with kept_alive(servers, plan.seed), open_ways(servers.through_links) as ways:
-            producing = asyncio.create_task(produce(plan, ledger, ways))
+        async with (
+            kept_alive(servers, plan.seed),
+            open_ways(servers.through_links) as ways,
+            asyncio.TaskGroup() as tasks,
+        ):
+            tasks.create_task(produce(plan, ledger, ways))
             struck = await strike(servers, planned)
             tell(f"the storm is over: {dict(servers.kills)}")
-            await producing
         tell(f"{len(ledger.said)} messages said, all servers are back")
         settled_after = await _settle(servers, ledger, plan)
         tell("settled" if settled_after is not None else "not settled")

@@ -31,13 +31,11 @@ async def _strike(servers: Servers, fault: Fault) -> None:
         case "pause":
             await servers.pause(cast(Target, fault.target), fault.seconds)
         case "refuse":
-            servers.links[fault.target].refuse()
-            await asyncio.sleep(fault.seconds)
-            await servers.links[fault.target].accept()
+            async with servers.links[fault.target].refusing():
+                await asyncio.sleep(fault.seconds)
         case "hold up":
-            servers.links[fault.target].hold_up()
-            await asyncio.sleep(fault.seconds)
-            servers.links[fault.target].flow()
+            with servers.links[fault.target].holding_up():
+                await asyncio.sleep(fault.seconds)
         case "model":
             await servers.model.change(fault.target)
             await asyncio.sleep(fault.seconds)
