@@ -1,7 +1,6 @@
 """Promises 2 to 8 at once: everything is killed, paused and cut off while people talk; then it is counted."""
 
 import os
-import random
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,8 @@ from tests.support.servers import short_folder
 from tests.support.storm.plan import Plan
 from tests.support.storm.storm import storm
 
-SEED = int(os.environ.get("STORM_SEED", "0")) or random.randrange(1_000_000)
+# The same faults each time, so that a change is judged by what it does; `make chaos` draws others.
+SEED = int(os.environ.get("STORM_SEED", "131465"))
 PLAN = Plan(seed=SEED, seconds=14, rooms=6, messages=300, kills=10, settle_seconds=150, sweeps_are_hurried=True)
 
 

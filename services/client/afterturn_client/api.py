@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any, Literal, TypeVar
 
 import httpx
@@ -26,6 +27,7 @@ OwnerType = Literal["user", "company"]
 AnswerT = TypeVar("AnswerT", bound=ApiAnswer)
 
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+_PROBLEM = "application/problem+json"
 _KINDS: dict[int, type[ApiRefusedError]] = {
     401: CredentialRefusedError,
     403: CredentialRefusedError,
@@ -178,9 +180,15 @@ def _read(model: type[AnswerT], response: httpx.Response) -> AnswerT:
 
 def _refusal(response: httpx.Response) -> ApiRefusedError | ApiUnavailableError:
     status = response.status_code
-    if status in _LATER:
+    if status in _LATER or _has_no_api(response):
         return ApiUnavailableError(f"status {status}", status=status, retry_after=_retry_after(response))
     return _KINDS.get(status, ApiRefusedError)(status, _title(response))
+
+
+def _has_no_api(response: httpx.Response) -> bool:
+    """Tell a 404 of what stands before the API, as an ingress during a rollout: it says nothing of what was asked."""
+    media_type = response.headers.get("Content-Type", "")
+    return response.status_code == HTTPStatus.NOT_FOUND and not media_type.startswith(_PROBLEM)
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -112,7 +112,11 @@ async def test_what_the_api_refuses_is_not_tried_again(call: Call, answer: Answe
     assert SECRET not in f"{caught.value!r}"
 
 
-@pytest.mark.parametrize("answer", [Answer(0), problem(429), problem(500), problem(502), problem(503), problem(504)])
+AN_INGRESS_WITHOUT_API = Answer(404, b"<html>", {"Content-Type": "text/html"})
+OUTAGES = [Answer(0), *map(problem, (429, 500, 502, 503, 504)), AN_INGRESS_WITHOUT_API]
+
+
+@pytest.mark.parametrize("answer", OUTAGES)
 async def test_an_outage_of_the_api_is_waited_out(answer: Answer) -> None:
     async with ApiStandIn(answer, answer, CONTEXT) as api, MemoryClient.connect(api_url=api.url) as memory:
         context = await memory.context("user:42", query="Where?", token_budget=900)
