@@ -10,20 +10,16 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.domain.languages import FUNCTION_WORDS
 from services.domain.memories import KINDS, Owner
 from services.domain.named_times import Span
 from services.domain.questions import Question, read_question
 from services.postgres.database import Database, Tenant
+from services.postgres.search.asked_words import asked_words, with_asked_words
 from services.postgres.vector_type import vector_text
 from services.postgres.vectors.tables import VectorTable, find_table
 
 HitKind = Literal["message", "summary", "episodic", "semantic", "procedural"]
 HIT_KINDS: tuple[HitKind, ...] = get_args(HitKind)
-# Every document is looked through for every word, and every token is read in every language: what is asked at length is
-# asked in its first words, and in its vector.
-MOST_WORDS = 40
-MOST_TOKENS = 200
 # A question to more rooms than these names nobody who speaks in them.
 MOST_ROOMS = 100
 
@@ -157,7 +153,8 @@ def _statement(scope: Scope, vectors: VectorTable | None) -> str | None:
         return None
     found, told = ("\n    union all\n".join(part) for part in zip(*sources, strict=True))
     return (
-        _SQL.replace("{found}", found)
+        with_asked_words(_SQL)
+        .replace("{found}", found)
         .replace("{told}", told)
         .replace("{vectors}", vectors.table.name if vectors else _NO_VECTORS)
         .replace("{memories}", (vectors.memory_table if vectors else None) or _NO_MEMORIES)
@@ -220,14 +217,11 @@ def _scope_values(scope: Scope) -> dict[str, Any]:
 
 
 def _parameters(asked: Question, scope: Scope) -> dict[str, Any]:
-    return _scope_values(scope) | {
-        "words": asked.words,
-        "most_words": MOST_WORDS,
-        "most_tokens": MOST_TOKENS,
-        "languages": list(FUNCTION_WORDS),
-        "speakers": list(asked.speakers),
-        "times": _multirange(asked.times),
-    }
+    return (
+        _scope_values(scope)
+        | asked_words(asked.words)
+        | {"speakers": list(asked.speakers), "times": _multirange(asked.times)}
+    )
 
 
 def _multirange(spans: Sequence[Span]) -> str:

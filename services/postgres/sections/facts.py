@@ -9,15 +9,13 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.domain.languages import FUNCTION_WORDS
 from services.domain.memories import Owner
+from services.postgres.search.asked_words import asked_words, with_asked_words
 from services.postgres.sections.values import Packed
 from services.postgres.tables.sections import SectionValueRow, SectionVectorRow
 from services.postgres.vector_type import vector_text
 
-MOST_WORDS = 40
-MOST_TOKENS = 200
-_SQL = files("services.postgres.sections").joinpath("section_search.sql").read_text()
+_SQL = with_asked_words(files("services.postgres.sections").joinpath("section_search.sql").read_text())
 _UNEMBEDDED = text("""
 select fact.id, fact.version, fact.body, lacking.models
 from section_values as fact, lateral (
@@ -66,16 +64,12 @@ async def find_facts(
 
     Without a `vector` words alone decide, and of a fact without one always.
     """
-    parameters = {
-        "words": words,
+    parameters = asked_words(words) | {
         "vector": vector_text(vector) if vector else None,
         "model": model,
         "owner_type": owner.type,
         "owner_id": owner.id,
         "namespaces": list(namespaces) if namespaces is not None else None,
-        "languages": list(FUNCTION_WORDS),
-        "most_words": MOST_WORDS,
-        "most_tokens": MOST_TOKENS,
         "limit": limit,
     }
     found = await session.execute(text(_SQL), parameters)

@@ -1,27 +1,6 @@
 -- Facts of one owner, by words (BM25) and by meaning, exact over all of them; as search.sql does it for memories.
 with asking as materialized (select cast(cast(:vector as text) as vector) as vector),
-tokens as materialized (
-    select token, min(place) as place from ts_parse('default', :words) with ordinality as part (type, token, place)
-    group by token order by min(place) limit :most_tokens
-),
-asked as materialized (
-    select cast(row_number() over (order by min(place)) as int) as number, cast(readings as tsquery) as readings
-    from (
-        select string_agg(quote_literal(lexeme), ' | ' order by lexeme) as readings, min(place) as place
-        from (
-            select token, place, lexeme
-            from tokens,
-                 unnest(cast(:languages as text[])) as language,
-                 unnest(tsvector_to_array(text_lexemes(language, token))) as lexeme
-            union
-            select token, place, word
-            from tokens, unnest(tsvector_to_array(text_lexemes('simple', token))) as word
-            where cardinality(ts_lexize('english_stem', word)) > 0 and cardinality(ts_lexize('spanish_stem', word)) > 0
-        ) as read
-        group by token
-    ) as words
-    group by readings order by min(place) limit :most_words
-),
+{asked}
 found as materialized (
     select s.id, s.updated_at, length(s.lexemes) as size,
            array(select number from asked where s.lexemes @@ asked.readings) as said,
