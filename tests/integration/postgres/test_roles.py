@@ -14,7 +14,7 @@ from services.domain.errors import TransientError
 from services.domain.memories import brain_id
 from services.embedded.postgres_server import PostgresServer
 from services.postgres.database import Database, Tenant
-from services.postgres.migrate import downgrade, is_current
+from services.postgres.migrate import downgrade, is_current, upgrade
 from tests.support.databases import administer
 from tests.support.servers import FAST_POSTGRES, running
 from tests.support.tenants import ACME, ANA, BEN, OWNERS, fill
@@ -46,6 +46,23 @@ async def test_databases_may_be_migrated_at_once_by_an_owner_that_may_not_look(f
         await what_is_deleted_leaves_word(database)
     await a_login_must_be_let_in(fresh_server)
     await downgrade(urls[0], "base")
+
+
+async def test_a_migration_waits_for_the_roles_that_another_database_is_given(fresh_server: PostgresServer) -> None:
+    for name in ("first", "second"):
+        await administer(fresh_server, f"create database {name}")
+    other = await asyncpg.connect(fresh_server.url_of("first"))
+    try:
+        async with other.transaction():
+            await other.execute("create role afterturn_system nologin")
+            migrating = asyncio.create_task(upgrade(fresh_server.url_of("second")))
+            # Longer than a migration waits for a table.
+            await asyncio.wait([migrating], timeout=7)
+            assert not migrating.done()
+        await migrating
+    finally:
+        await other.close()
+    assert await is_current(fresh_server.url_of("second"))
 
 
 UPGRADE = "import asyncio, sys; from services.postgres.migrate import upgrade; asyncio.run(upgrade(sys.argv[1]))"

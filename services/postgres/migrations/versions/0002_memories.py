@@ -18,6 +18,8 @@ _SQL = Path(__file__).parent.parent / "sql"
 _MADE_HERE = "Made by Afterturn."
 _ADDED_HERE = "Added by Afterturn."
 _ROOMS_AT_ONCE = 5_000
+# Another database's migration keeps the roles that it makes to itself until all of it is done.
+_ROLES_TIMEOUT = "60s"
 _UNDER_POLICIES = ("rooms", "messages", "chunks", "summaries")
 _CHUNK_STATES = "state in ('waiting', {}'digested', 'quarantined', 'split')"
 
@@ -43,6 +45,7 @@ end $$
 
 
 def upgrade() -> None:
+    _make_roles()
     op.get_bind().exec_driver_sql(_NAME_CHECKS)
     op.add_column("embedding_models", sa.Column("memory_table", sa.Text(), nullable=True))
     _let_chunks_wait_for_their_memories()
@@ -54,7 +57,7 @@ def upgrade() -> None:
     _create_intents()
     for table in _vector_tables():
         op.alter_column(table, "room_id", nullable=True)
-    for part in ("roles", "functions", "policies", "triggers"):
+    for part in ("functions", "policies", "triggers"):
         _run(part)
 
 
@@ -100,6 +103,14 @@ def _run(part: str) -> None:
 
 def _vector_tables() -> list[str]:
     return list(op.get_bind().scalars(sa.text("select table_name from embedding_models")))
+
+
+def _make_roles() -> None:
+    """Before anything is locked here: nobody queues behind a migration that waits for another database's."""
+    timeout = op.get_bind().scalar(sa.text("select current_setting('lock_timeout')"))
+    op.execute(f"set local lock_timeout = '{_ROLES_TIMEOUT}'")
+    _run("roles")
+    op.execute(f"set local lock_timeout = '{timeout}'")
 
 
 def _let_chunks_wait_for_their_memories() -> None:
