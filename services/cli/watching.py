@@ -8,14 +8,13 @@ from typing import Any, TypeVar
 from rich.progress import Progress as Bars
 from rich.progress import TaskID
 from temporalio.client import WorkflowFailureError, WorkflowHandle
-from temporalio.service import RPCError
 
 from services.cli.exit_codes import CommandFailedError
 from services.cli.output import Output
+from services.operations.asking_runs import ask_run
 from workflows.pacing import Progress
 
 _LOOK_SECONDS = 0.5
-_ANSWER_SECONDS = 5
 _NO_WORKER_SECONDS = 15
 
 ResultT = TypeVar("ResultT")
@@ -46,12 +45,7 @@ async def watched_run(output: Output, handle: WorkflowHandle[Any, ResultT], *, r
     """Watch a workflow that answers `progress`. Raises `CommandFailedError` where it did not end well."""
 
     async def look() -> Progress | None:
-        wait = timedelta(seconds=_ANSWER_SECONDS)
-        try:
-            seen: Progress = await handle.query("progress", result_type=Progress, rpc_timeout=wait)
-        except RPCError:
-            return None
-        return seen
+        return await ask_run(handle, "progress", Progress)
 
     try:
         return await watched(output, handle.result(), look, run=run, done=done)

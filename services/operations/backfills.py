@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.load_steps import CompaniesLoaded, LoadState, OwnerLoaded, UsersLoaded
 from services.domain.errors import AfterturnError, InvalidInputError, PermanentError
 from services.domain.memories import OwnerType
+from services.operations.asking_runs import ask_run
 from services.operations.backfill_runs import RunState, is_backfill, run_state
 from workflows.load_memories import (
     CompanyInput,
@@ -47,7 +48,6 @@ Result = OwnerLoaded | CompaniesLoaded | UsersLoaded
 InputT = TypeVar("InputT", bound=BaseModel)
 
 # A run that is just going on to its next task answers no query, and Temporal takes one of them at a time.
-_ANSWER = timedelta(seconds=5)
 _RESULTS: dict[str, type[Result]] = {
     LOAD_COMPANY_MEMORIES: OwnerLoaded,
     LOAD_USER_MEMORIES: OwnerLoaded,
@@ -183,11 +183,9 @@ class Backfills:
     async def _running(self, handle: WorkflowHandle[Any, Any], found: WorkflowExecutionDescription) -> Backfill:
         progress, failed_ids = None, tuple[str, ...]()
         if found.workflow_type in _OF_ALL:
-            try:
-                progress = await handle.query("progress", result_type=Progress, rpc_timeout=_ANSWER)
-                failed_ids = await _failed_ids(handle, found.workflow_type) if progress.failed else ()
-            except RPCError:
-                progress = None
+            progress = await ask_run(handle, "progress", Progress)
+            if progress and progress.failed:
+                failed_ids = await _failed_ids(handle, found.workflow_type)
         return Backfill(
             id=found.id,
             run_id=found.run_id,
@@ -231,11 +229,8 @@ async def _outcome(
 async def _failed_ids(handle: WorkflowHandle[Any, Any], workflow_type: str) -> tuple[str, ...]:
     if workflow_type not in _OF_ALL:
         return ()
-    try:
-        state = await handle.query("state", result_type=LoadState, rpc_timeout=_ANSWER)
-    except RPCError:
-        return ()
-    return tuple(str(each) for each in state.failed_ids)
+    state = await ask_run(handle, "state", LoadState)
+    return tuple(str(each) for each in state.failed_ids) if state else ()
 
 
 def _read(shape: type[InputT], given: Mapping[str, Any]) -> InputT:

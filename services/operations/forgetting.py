@@ -1,7 +1,6 @@
 """Starts forgettings and says how they are: for commands and API alike."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
 from pydantic import ValidationError
@@ -12,12 +11,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.forget_steps import ForgetInput, ForgetReceiptStep, ForgetStatus
 from services.domain.errors import InvalidInputError, PermanentError
 from services.domain.memories import OwnerType
+from services.operations.asking_runs import ask_run
 from workflows.forget_owner import ForgetOwner
 from workflows.names import MEMORY_QUEUE, forget_owner_id
 
 State = Literal["running", "done", "failed", "cancelled", "terminated"]
 
-_ANSWER = timedelta(seconds=5)
 _STATES: dict[WorkflowExecutionStatus, State] = {
     WorkflowExecutionStatus.RUNNING: "running",
     WorkflowExecutionStatus.COMPLETED: "done",
@@ -77,12 +76,9 @@ class ForgettingRuns:
                 raise ForgettingUnknownError(f"nobody asked to forget this {owner_type}") from None
             raise
         state = _STATES.get(found.status or WorkflowExecutionStatus.RUNNING, "failed")
-        step, receipt = None, None
-        if state == "done":
-            receipt = await handle.result()
-        elif state == "running":
-            step = await _step(handle)
-        return ForgettingState(found.id, found.run_id, state, step, receipt)
+        status = await ask_run(handle, "status", ForgetStatus) if state == "running" else None
+        receipt = await handle.result() if state == "done" else None
+        return ForgettingState(found.id, found.run_id, state, status.step if status else None, receipt)
 
     async def wait(self, owner_type: OwnerType, owner_id: str) -> ForgettingState:
         """Wait until it has ended, however it ends: it waits itself for what may land late."""
@@ -97,11 +93,3 @@ class ForgettingRuns:
 
     def _handle(self, owner_type: OwnerType, owner_id: str) -> WorkflowHandle[ForgetOwner, ForgetReceiptStep]:
         return self._temporal.get_workflow_handle_for(ForgetOwner.run, forget_owner_id(owner_type, owner_id))
-
-
-async def _step(handle: WorkflowHandle[ForgetOwner, ForgetReceiptStep]) -> str | None:
-    try:
-        status: ForgetStatus = await handle.query(ForgetOwner.status, rpc_timeout=_ANSWER)
-    except RPCError:
-        return None
-    return status.step
