@@ -48,10 +48,14 @@ class ResourceSettings(BaseSettings):
 
 
 class RedisSettings(ResourceSettings):
-    """`redis_cluster` says that the URL names one node of a Redis Cluster."""
+    """`redis_cluster` says that the URL names one node of a Redis Cluster.
+
+    Whoever records a turn through the memory API or the command waits `record_seconds` for it at the most.
+    """
 
     redis_url: str = Field("redis://localhost:6379/0", pattern=r"^(rediss?|unix)://")
     redis_cluster: bool = False
+    record_seconds: Seconds = 2.0
 
 
 class DatabaseSettings(ResourceSettings):

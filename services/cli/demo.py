@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from afterturn_client.memory_client import MemoryClient
 from afterturn_client.messages import Message
 from afterturn_client.rooms import check_id, check_room_id
 
@@ -27,9 +26,12 @@ from services.domain.errors import InvalidInputError
 from services.domain.memories import Owner, owner_of
 from services.embedded.program import environment_of
 from services.embedded.stack import EmbeddedStack
+from services.room_buffer.recorder import open_recorder
 from services.settings import EmbeddedSettings, load, read_dot_env
 
 SAMPLE_ROOM = "user:demo"
+# Of servers that have just started, on a machine that may be slow.
+_RECORD_SECONDS = 20.0
 _NOT_OF_AN_ID = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -99,7 +101,7 @@ async def _servers(output: Output, *, embedded: bool) -> AsyncIterator[str | Non
 
 
 async def _run(output: Output, chat: Chat, seconds: dict[str, float], ui_url: str | None) -> Report:
-    async with opened("redis", "postgres", "temporal") as resources, MemoryClient.connect() as memory:
+    async with opened("redis", "postgres", "temporal") as resources, open_recorder(_RECORD_SECONDS) as memory:
         replayed = await replay(output, resources, memory, chat.room_id, chat.messages)
         began = time.monotonic()
         searches = await search_all(resources, chat.room_id, chat.questions)

@@ -15,7 +15,7 @@ from services.cli.exit_codes import OK, UnreachableError
 from services.cli.output import Output
 from services.cli.reaching import redis_place
 from services.domain.errors import InvalidInputError
-from services.settings import BufferSettings, RedisSettings, load
+from services.room_buffer.recorder import open_recorder
 
 Format = Literal["auto", "jsonl", "text"]
 _SOURCE = "standard input"
@@ -43,9 +43,7 @@ def record(
 
 
 async def _record(output: Output, room_id: str, messages: Sequence[Message]) -> int:
-    async with MemoryClient.connect(
-        load(RedisSettings).redis_url, batch_size=load(BufferSettings).batch_size
-    ) as memory:
+    async with open_recorder() as memory:
         ids = await record_all(memory, room_id, messages, output)
         woken = memory.waker
     output.emit({"room_id": room_id, "recorded": len(ids), "message_ids": ids, "state": "buffered"})

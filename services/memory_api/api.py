@@ -24,7 +24,8 @@ from services.postgres.api.repeated_requests import RepeatedRequests
 from services.postgres.api.webhooks import Webhooks
 from services.postgres.archive.room_access import RoomAccess
 from services.resources import Resources, open_resources
-from services.settings import BufferSettings, MemoryApiSettings, RedisSettings, WebhookSettings, load
+from services.room_buffer.recorder import open_recorder
+from services.settings import MemoryApiSettings, WebhookSettings, load
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,7 @@ class Api:
 async def open_api(settings: MemoryApiSettings, metrics: Metrics) -> AsyncIterator[Api]:
     async with AsyncExitStack() as stack:
         resources = await stack.enter_async_context(open_resources())
-        redis = load(RedisSettings)
-        # A connection of its own: whoever records waits two seconds at the most, and behind nobody who reads.
-        recorder = await stack.enter_async_context(
-            MemoryClient.connect(
-                redis.redis_url, redis_cluster=redis.redis_cluster, batch_size=load(BufferSettings).batch_size
-            )
-        )
+        recorder = await stack.enter_async_context(open_recorder())
         tokens = None
         if settings.believes_tokens:
             url = settings.memory_api_jwks_url or "http://localhost"

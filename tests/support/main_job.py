@@ -34,6 +34,7 @@ def settings_of(redis_url: str, database_url: str, temporal_address: str, model:
         "LINGER_SECONDS": "1",
         # A machine that stands still for a second is not a Redis that is away.
         "SECTION_REDIS_SECONDS": "10",
+        "RECORD_SECONDS": str(RECORD_SECONDS),
         "SHUTDOWN_SECONDS": "2",
     }
 
