@@ -99,7 +99,9 @@ select jsonb_build_object(
 
 -- sections: how the section store's cache was used
 select coalesce(jsonb_object_agg(name, number), '{}') from (
-    select name, sum(count) as number from section_counts where day > current_date - cast(:days as int) group by name
+    select name, sum(count) as number from section_counts
+    where day > cast(now() at time zone 'UTC' as date) - cast(:days as int)
+    group by name
 ) as counted
 
 -- storage: what the section store holds for good, before and after compression

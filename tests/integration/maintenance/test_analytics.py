@@ -7,16 +7,18 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from services.analytics.plots import PLOT_NAMES, draw
 from services.analytics.recommendations import hit_rate
 from services.analytics.taking import Analytics
 from services.domain.memories import NewMemory, owner_of
 from services.domain.messages import NewMessage
+from services.embedded.postgres_server import PostgresServer
 from services.mem0_store.open_source import OpenSourceStore
 from services.postgres.database import Database
 from services.postgres.upkeep.analyses import Analyses, drop_names, statements
+from tests.support.databases import administer
 from tests.support.memories_kept import run_sql
 from tests.support.old_rows import OldRows
 from tests.support.tenants import archive
@@ -25,6 +27,11 @@ ANA, ACME = owner_of("user", "ana"), owner_of("company", "acme")
 NOW = datetime.now(UTC)
 PRICES: Any = {"chat": {"prompt": 1.0, "completion": 10.0}}
 SECRET = "the secret of the user"
+# In UTC, as analyses are; `current_date` is of the zone that Postgres' machine is in.
+OF_YESTERDAY = (
+    "insert into analyses (day, figures, run_id) "
+    "values ((now() at time zone 'UTC')::date - 1, cast(:figures as jsonb), 'run')"
+)
 
 
 @pytest.fixture
@@ -136,11 +143,8 @@ async def test_costs_and_recommendations_follow_from_the_figures(analytics: Anal
 async def test_an_analysis_holds_no_content_and_replaces_that_of_its_day(
     analytics: Analytics, database: Database
 ) -> None:
-    await run_sql(
-        database,
-        "insert into analyses (day, figures, run_id) values (current_date - 1, "
-        """'{"totals": {"rooms": 1, "messages": 2, "user_memories": 0, "company_memories": 0}}', 'run')""",
-    )
+    totals = {"rooms": 1, "messages": 2, "user_memories": 0, "company_memories": 0}
+    await run_sql(database, OF_YESTERDAY, figures=json.dumps({"totals": totals}))
     for run_id in ("first", "second"):
         newest = await analytics.take(run_id=run_id)
     recent = await analytics.recent(days=30)
@@ -182,10 +186,27 @@ async def test_a_figure_that_takes_too_long_is_left_out_and_told(database: Datab
     assert hurried["totals"] is None
 
 
+# At any time of the day one of the two has another date.
+@pytest.mark.parametrize("zone", ["Etc/GMT-14", "Etc/GMT+12"])
+async def test_days_are_those_of_utc_wherever_postgres_is(
+    zone: str, postgres_server: PostgresServer, database_url: str
+) -> None:
+    name = make_url(database_url).database
+    await administer(postgres_server, f"alter database \"{name}\" set timezone = '{zone}'")
+    async with Database.open(database_url) as database:
+        await run_sql(
+            database,
+            "insert into section_counts (day, name, count) "
+            "select (now() at time zone 'UTC')::date - ago, 'hits', number "
+            "from (values (0, 1), (1, 20)) as counted (ago, number)",
+        )
+        assert (await Analyses(database).count(days=1))["sections"] == {"hits": 1}
+
+
 @pytest.mark.usefixtures("filled")
 @pytest.mark.parametrize("name", PLOT_NAMES)
 async def test_plots_are_pictures(name: Any, analytics: Analytics, database: Database) -> None:
-    await run_sql(database, "insert into analyses (day, figures, run_id) values (current_date - 1, '{}', 'run')")
+    await run_sql(database, OF_YESTERDAY, figures="{}")
     await analytics.take(run_id="run")
     analyses = await analytics.recent(days=30)
     picture = draw(name, analyses)
