@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from services.embedded.errors import ServerFailedError
+from services.embedded.ports import take_part_of_ports
 from services.embedded.postgres_server import PostgresServer
 from services.embedded.redis_server import RedisServer
 from services.embedded.temporal_server import TemporalServer
@@ -31,9 +32,15 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, py
     return report
 
 
+def pytest_configure() -> None:
+    """Let no other of the processes that run tests have the port of a server that is down for a moment."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    take_part_of_ports(int(worker), _workers())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long, an equal share of it in each worker's stretch of the tests."""
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    workers = _workers()
     long = [item for item in items if item.get_closest_marker("chaos") or item.get_closest_marker("slow")]
     known = set(long)
     short = [item for item in items if item not in known]
@@ -43,6 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for worker in range(workers)
         for item in (*long[worker::workers], *short[worker * size : (worker + 1) * size])
     ]
+
+
+def _workers() -> int:
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 
 
 def pytest_collection_finish() -> None:

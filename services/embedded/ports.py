@@ -10,9 +10,24 @@ LOOPBACK = "127.0.0.1"
 # Below those that the kernel gives to connections: one of them could sit on a port that was found free until its server
 # listens there, or while that server is away. Room above for Redis Cluster, which adds 10,000 for its bus.
 _PORTS = range(12_000, 22_000)
-# In turn, so that no port is given twice before somebody listens on it; each process begins somewhere else.
-_FROM = random.SystemRandom().randrange(len(_PORTS))
-_next_ports: Iterator[int] = itertools.cycle((*_PORTS[_FROM:], *_PORTS[:_FROM]))
+
+
+def _in_turn(ports: range) -> Iterator[int]:
+    """Give no port twice before somebody listens on it; each process begins somewhere else."""
+    first = random.SystemRandom().randrange(len(ports))
+    return itertools.cycle((*ports[first:], *ports[:first]))
+
+
+_next_ports = _in_turn(_PORTS)
+
+
+def take_part_of_ports(number: int, parts: int) -> None:
+    """Give free ports of one part of them from now on: a server that is away for a moment keeps its port from others.
+
+    For several processes that start servers at the same time; `number` counts from 0.
+    """
+    global _next_ports  # noqa: PLW0603  one for the process
+    _next_ports = _in_turn(_PORTS[number * len(_PORTS) // parts : (number + 1) * len(_PORTS) // parts])
 
 
 def check_free(port: int, owner: str, variable: str | None = None) -> None:

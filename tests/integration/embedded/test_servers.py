@@ -2,8 +2,10 @@ import asyncio
 import os
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -38,7 +40,10 @@ async def _query(url: str, statement: str) -> object:
 
 
 def _lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    # One that has ended may be taken away between two looks.
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 async def test_redis_is_as_promise_2_asks(redis_url: str) -> None:
@@ -166,6 +171,22 @@ def test_a_port_that_somebody_listens_on_is_passed_over() -> None:
     taken = free_port()
     with socket.create_server(("127.0.0.1", taken)):
         assert taken not in {free_port() for _ in range(10_000)}
+
+
+def test_processes_that_share_the_ports_out_never_give_the_same_one() -> None:
+    given = [set(_ports_of_a_process(number, parts=3)) for number in range(3)]
+    assert all(len(ports) > 3_000 for ports in given)
+    assert not given[0] & given[1]
+    assert not (given[0] | given[1]) & given[2]
+
+
+def _ports_of_a_process(number: int, *, parts: int) -> list[int]:
+    program = (
+        "from services.embedded.ports import free_port, take_part_of_ports; "
+        f"take_part_of_ports({number}, {parts}); print(*[free_port() for _ in range(5_000)])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return [int(port) for port in ran.stdout.split()]
 
 
 async def test_a_start_ends_what_an_earlier_run_left_behind(folder: Path) -> None:
