@@ -78,14 +78,14 @@ async def key_of(resources: Resources, scope: Scope, user_id: str | None = None)
     return key.key
 
 
-@pytest.mark.usefixtures("encrypted")
+@pytest.mark.usefixtures("encrypted", "by_hand_alone")
 async def test_without_a_key_nobody_reads_which_room_a_run_is_of(model: OpenAIServer) -> None:
     async with open_resources() as resources, running_workers(), MemoryClient.connect(seconds=RECORD_SECONDS) as memory:
         await memory.record_turn(ROOM, user="I moved to Lima.", assistant="Noted.")
         await until_digested(resources, ROOM, 2)
         wrong = await resources.temporal.start_workflow("RoomMemory", {"room": ROOM}, id="wrong", task_queue="memory")
         with pytest.raises(WorkflowFailureError) as failure:
-            await asyncio.wait_for(wrong.result(), 20)
+            await asyncio.wait_for(wrong.result(), 60)
         assert "room_id" in str(failure.value.cause)
         async with watched() as client:
             found = await histories(client, "wrong", room_memory_id(ROOM), room_digest_id(ROOM))

@@ -38,6 +38,7 @@ async def talk(memory: MemoryClient, resources: Resources) -> None:
         await until_digested(resources, room, number, seconds=90)
 
 
+@pytest.mark.usefixtures("by_hand_alone")
 async def test_a_forgotten_person_is_found_nowhere_and_others_keep_what_is_theirs(
     worker: None,
     resources: Resources,

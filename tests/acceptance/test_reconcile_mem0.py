@@ -37,6 +37,7 @@ async def reconcile(client: Client, input: ReconcileInput | dict[str, Any] | Non
     return found
 
 
+@pytest.mark.usefixtures("by_hand_alone")
 async def test_it_repairs_and_publishes_the_drift(mem0: Mem0Server) -> None:
     async with metered() as (client, buffer), open_resources() as resources:
         assert resources.memory_store is not None
