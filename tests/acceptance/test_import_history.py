@@ -164,7 +164,7 @@ async def test_what_cannot_be_imported_fails_the_start_at_once(
     write_lines(folder / "lines.jsonl", range(3))
     handle = await resources.temporal.start_workflow("ImportHistory", wrong, id="wrong", task_queue="memory")
     with pytest.raises(WorkflowFailureError) as failure:
-        await asyncio.wait_for(handle.result(), 20)
+        await asyncio.wait_for(handle.result(), 60)
     cause: BaseException = failure.value.cause
     while cause.__cause__:
         cause = cause.__cause__

@@ -77,7 +77,7 @@ async def test_a_load_is_refused_beside_itself_paused_slowed_and_resumed(resourc
     await until(lambda: written(resources, 4 * done + 4))
     # One step is at work, and does as it is told without ending first.
     await backfills.set_rate(USERS, None)
-    ended = await asyncio.wait_for(backfills.wait(USERS), 60)
+    ended = await asyncio.wait_for(backfills.wait(USERS), 120)
     assert ended.state == "done"
     assert ended.result == UsersLoaded(total_users=400, loaded_users=400, failed_users=0, total_memories_created=1600)
     with pytest.raises(BackfillUnknownError):

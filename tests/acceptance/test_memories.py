@@ -10,6 +10,7 @@ from afterturn_client.memory_client import MemoryClient
 from afterturn_client.names import MEMORY_QUEUE, ROOM_DIGEST, room_digest_id
 from afterturn_client.turns import turn_messages
 from sqlalchemy import text
+from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.steps import DigestStatus, RoomInput
 from services.domain.memories import Owner, owner_of
@@ -53,7 +54,13 @@ async def digest_again(resources: Resources, room: str = ROOM) -> DigestStatus:
     """Let every chunk of a room be digested as if it never had been."""
     await run_sql(resources.database, "update chunks set state = 'waiting' where room_id = :room", room=room)
     started = await resources.temporal.start_workflow(
-        ROOM_DIGEST, RoomInput(room_id=room), id=room_digest_id(room), task_queue=MEMORY_QUEUE, result_type=DigestStatus
+        ROOM_DIGEST,
+        RoomInput(room_id=room),
+        id=room_digest_id(room),
+        task_queue=MEMORY_QUEUE,
+        result_type=DigestStatus,
+        # A sweep may have started it by now.
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
     status: DigestStatus = await asyncio.wait_for(started.result(), 60)
     return status

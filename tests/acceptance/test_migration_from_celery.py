@@ -126,7 +126,7 @@ async def test_memories_of_mem0_are_brought_under_ours(
         held = [one for one in mem0.memories.by_id.values() if one.id != other.id]
         assert sorted(one.memory.splitlines()[0] for one in held) == texts
         assert all("brain_id" in one.metadata for one in held)
-        async with httpx.AsyncClient(base_url=url) as api:
+        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as api:
             known = (await api.get("/v1/users/42/memories")).json()["memories"]
         assert sorted(one["content"] for one in known) == texts
 
@@ -137,7 +137,7 @@ def _bring_over(mem0_url: str, api_url: str) -> int:
     assert code is not None
     names: dict[str, Any] = {}
     exec(code[1], names)  # noqa: S102  the page's own
-    with httpx.Client(base_url=api_url) as api:
+    with httpx.Client(base_url=api_url, timeout=30, trust_env=False) as api:
         mem0 = names["MemoryClient"](api_key=API_KEY, host=mem0_url)
         try:
             return int(names["bring_over"](mem0, api, "42", "12345678k"))

@@ -105,7 +105,7 @@ async def test_a_wrong_input_fails_the_start_at_once_without_quoting_it(
 ) -> None:
     handle = await resources.temporal.start_workflow("RoomMemory", wrong, id="wrong", task_queue="memory")
     with pytest.raises(WorkflowFailureError) as failure:
-        await asyncio.wait_for(handle.result(), 20)
+        await asyncio.wait_for(handle.result(), 60)
     said = str(failure.value.cause)
     assert "room_id" in said
     assert CANARY not in said

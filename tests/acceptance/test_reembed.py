@@ -117,7 +117,7 @@ async def test_a_model_that_the_proxy_does_not_know_fails_at_once_by_its_name(
 async def test_a_misspelt_field_fails_the_start_at_once_naming_it(worker: None, resources: Resources) -> None:
     handle = await start_reembed(resources, NEW, max_per_secnod=1)
     with pytest.raises(WorkflowFailureError) as failure:
-        await asyncio.wait_for(handle.result(), 30)
+        await asyncio.wait_for(handle.result(), 60)
     assert isinstance(failure.value.cause, ApplicationError)
     assert "max_per_secnod" in str(failure.value.cause)
 

@@ -166,17 +166,18 @@ async def test_410_ends_a_webhook_and_replay_revives_it(
 
 
 async def test_one_event_that_is_refused_again_and_again_is_set_aside(
-    worker: None, resources: Resources, receiver: WebhookReceiver
+    resources: Resources, receiver: WebhookReceiver
 ) -> None:
     receiver.answer = lambda told: Answer(422 if told.event["data"]["message_id"] == "m1" else 200)
     webhook = await add_webhook(resources.database, url=receiver.url)
     await told_events(resources, "m1", "m2")
-    # As if it had been tried for some minutes.
+    # As if it had been tried for some minutes; no sweep may begin with it before.
     async with resources.database.transaction() as session:
         await session.execute(text("update outbox set attempts = 6 where data ->> 'message_id' = 'm1'"))
-    await wake(resources)
-    [taken] = await receiver.has_taken(1)
-    await ended(resources, webhook)
+    async with running_workers():
+        await wake(resources)
+        [taken] = await receiver.has_taken(1)
+        await ended(resources, webhook)
     assert taken.event["data"]["message_id"] == "m2"
     assert len(receiver.asked) == 3
     assert [row.state for row in await queued(resources.database)] == ["refused", "delivered"]
@@ -219,7 +220,7 @@ async def worker_process(log: IO[bytes]) -> AsyncIterator[asyncio.subprocess.Pro
 async def test_a_worker_killed_before_it_wrote_down_that_an_event_was_taken_tells_it_again_and_loses_none(
     resources: Resources, receiver: WebhookReceiver, tmp_path: Path
 ) -> None:
-    await add_webhook(resources.database, url=receiver.url)
+    webhook = await add_webhook(resources.database, url=receiver.url)
     expected = await told_events(resources, *(f"m{number}" for number in range(6)))
     with (tmp_path / "log").open("wb") as log:
         async with worker_process(log) as process:
@@ -238,7 +239,7 @@ async def test_a_worker_killed_before_it_wrote_down_that_an_event_was_taken_tell
     assert b"token=" not in logged
     async with running_workers():
         told = [one.id for one in await receiver.has_taken(7)]
-        await asyncio.sleep(1)
+        await ended(resources, webhook)
     assert told == [*expected[:3], *expected[2:]]
     assert len(receiver.asked) == 7
     assert [row.state for row in await queued(resources.database)] == ["delivered"] * 6

@@ -6,17 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 from afterturn_client.memory_client import MemoryClient
 from afterturn_client.receipts import TurnReceipt
+from fastapi import FastAPI
 
-from examples.fastapi_chat.app import INSTRUCTIONS, app
+from examples.fastapi_chat.app import INSTRUCTIONS, Clients, app, lifespan
 from services.resources import Resources
 from services.worker.run import running_workers
-from tests.support.main_job import SUMMARY_MODEL
+from tests.support.main_job import RECORD_SECONDS, SUMMARY_MODEL
 from tests.support.openai_server import OpenAIServer
 from tests.support.rooms import until_digested
 from tests.support.served import served
@@ -27,13 +29,21 @@ LINES = [
 ]
 
 
+@asynccontextmanager
+async def patient(_: FastAPI) -> AsyncIterator[Clients]:
+    """Open what the example opens, but wait for a Redis that stands still longer than a person would."""
+    async with lifespan(app) as clients, MemoryClient.connect(seconds=RECORD_SECONDS) as memory:
+        yield {**clients, "memory": memory}
+
+
 @pytest.fixture
 async def chat(
     monkeypatch: pytest.MonkeyPatch, environment: None, api_url: str, model: OpenAIServer
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the chat example, whose model repeats what it was told to be remembered."""
     monkeypatch.setenv("AFTERTURN_API_URL", api_url)
-    async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=30) as client:
+    patiently = FastAPI(lifespan=patient, routes=app.routes)
+    async with served(patiently) as url, httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -103,7 +113,7 @@ async def test_a_producer_over_http(api_url: str, resources: Resources, worker: 
 
 async def test_the_client_reads_what_it_recorded(api_url: str, redis_url: str, temporal_address: str) -> None:
     """The client against the API itself: its shapes are read here, not those that a test made up."""
-    async with MemoryClient.connect(redis_url, temporal_address, api_url=api_url) as memory:
+    async with MemoryClient.connect(redis_url, temporal_address, api_url=api_url, seconds=RECORD_SECONDS) as memory:
         receipt = await memory.record_turn("user:42", user="I moved to Lima.", assistant="Noted!")
         # No worker takes it out of the buffer yet.
         fresh = await memory.context("user:42", query="Where do I live?", token_budget=900)
@@ -131,7 +141,7 @@ async def reads_what_is_digested(memory: MemoryClient, receipt: TurnReceipt) -> 
 
 
 async def records_over_http(api_url: str) -> None:
-    async with MemoryClient.connect(api_url=api_url) as over_http:
+    async with MemoryClient.connect(api_url=api_url, seconds=RECORD_SECONDS) as over_http:
         receipt = await over_http.record_turn("user:42", user="And I like it.", tool_calls=[{"name": "note"}])
         assert [one.state for one in await receipt.wait("archived", seconds=60)] in (
             ["archived", "archived"],

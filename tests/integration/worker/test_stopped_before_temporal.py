@@ -3,14 +3,15 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from services.embedded.ports import LOOPBACK, free_port
+from services.embedded.ports import LOOPBACK
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 60
@@ -37,17 +38,26 @@ async def started(program: tuple[str, ...], port: int) -> AsyncIterator[asyncio.
         await process.communicate()
 
 
+@contextmanager
+def port_of_nobody() -> Iterator[int]:
+    """Give a port that refuses connections, and that no other test's server is given meanwhile."""
+    with socket.socket() as kept:
+        kept.bind((LOOPBACK, 0))
+        yield kept.getsockname()[1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("program", [WORKER, COMMAND])
 async def test_a_worker_that_waits_for_temporal_ends_when_it_is_told(
     program: tuple[str, ...], number: signal.Signals
 ) -> None:
-    async with started(program, free_port()) as process, asyncio.timeout(SECONDS):
-        assert process.stderr is not None
-        while b"waiting for Temporal" not in await process.stderr.readline():
-            assert process.returncode is None
-        process.send_signal(number)
-        _, said = await process.communicate()
+    with port_of_nobody() as port:
+        async with started(program, port) as process, asyncio.timeout(SECONDS):
+            assert process.stderr is not None
+            while b"waiting for Temporal" not in await process.stderr.readline():
+                assert process.returncode is None
+            process.send_signal(number)
+            _, said = await process.communicate()
     assert (process.returncode, said) == (0, b"")
 
 
