@@ -21,7 +21,7 @@ FATAL = (14,)
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_a_forgetting_is_finished_wherever_the_worker_is_killed(
     resources: Resources, memory: MemoryClient, model: OpenAIServer
 ) -> None:

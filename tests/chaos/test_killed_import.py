@@ -50,7 +50,7 @@ def write(path: Path) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 async def test_an_import_goes_on_where_its_killed_worker_stopped(import_folder: Path, resources: Resources) -> None:
     write(import_folder / "chats.jsonl")
     # So slowly that it is not done before the third worker is killed, however late that is noticed.

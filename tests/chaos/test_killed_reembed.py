@@ -76,7 +76,7 @@ async def talk(
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_everything_is_found_at_every_moment_and_nothing_is_lost_or_doubled(
     resources: Resources, memory: MemoryClient, model: OpenAIServer
 ) -> None:

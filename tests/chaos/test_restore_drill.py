@@ -26,6 +26,8 @@ from tests.support.remembering import Remembering
 from tests.support.servers import short_folder
 
 LONGER = 3.0
+# It waits for a dozen things, each of them for a minute or two where the machine is slow.
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture

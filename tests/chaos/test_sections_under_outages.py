@@ -123,6 +123,7 @@ async def world() -> AsyncIterator[World]:
 
 @pytest.mark.chaos
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 async def test_no_process_sees_less_than_was_acknowledged() -> None:
     print(f"SECTIONS_SEED={SEED}")  # noqa: T201
     chance = random.Random(SEED)

@@ -14,7 +14,8 @@ from typing import Any
 from services.cli.app import run_app
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 120
+# Less than a test may take, which ends the process of all tests.
+SECONDS = 170
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def record(memory: SyncMemoryClient, name: str) -> None:
 
 
 def main(redis_url: str, temporal_address: str) -> None:
-    memory = SyncMemoryClient.connect(redis_url, temporal_address, close_grace_seconds=20)
+    # Longer than a busy machine stands still: what a turn may take is tested elsewhere.
+    memory = SyncMemoryClient.connect(redis_url, temporal_address, seconds=20, close_grace_seconds=20)
     record(memory, "parent")
     children = []
     for number in range(CHILDREN):

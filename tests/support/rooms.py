@@ -10,7 +10,7 @@ from services.domain.errors import TransientError
 from services.resources import Resources
 
 
-async def until_digested(resources: Resources, room_id: str, messages: int, *, seconds: float = 60.0) -> None:
+async def until_digested(resources: Resources, room_id: str, messages: int, *, seconds: float = 120.0) -> None:
     """Wait until a room has so many messages and all are digested; say how far it came when time is up."""
     deadline = time.monotonic() + seconds
     while True:

@@ -1,7 +1,7 @@
 """A process that reads and writes preferences: `section_process REDIS_URL DATABASE_URL SEED NAME`.
 
 Every second one stores them as they are, and all compress what they find so.
-When its standard input ends it writes what it did to its standard output, a line of JSON each.
+When its standard input ends, and it has done enough, it writes what it did to its standard output, a line of JSON each.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ KEYS = ("theme", "language")
 READS, WRITES, CHECKED = 0.6, 0.8, 0.92
 _FILLER = " word" * 300
 _NEVER = 10**9
+# A history of less says little: on a slow machine it goes on for longer.
+_HITS, _WRITES = 20, 40
 
 
 async def run(redis_url: str, database_url: str, seed: str, name: str) -> None:
@@ -48,6 +50,8 @@ async def run(redis_url: str, database_url: str, seed: str, name: str) -> None:
         working.append(asyncio.create_task(pack(compressing, packed, stop)))
         print("working", flush=True)  # noqa: T201  the test waits for it
         await lines.read()
+        while store.counts.all["hits"] < _HITS or _written(done) < _WRITES:
+            await asyncio.sleep(0.05)
         stop.set()
         await asyncio.gather(*working)
         hits = store.counts.all["hits"]
@@ -73,6 +77,10 @@ async def pack(store: SectionStore, packed: list[int], stop: asyncio.Event) -> N
             cursor = page.cursor
             packed.append(page.packed)
         await asyncio.sleep(0.005)
+
+
+def _written(done: list[Did]) -> int:
+    return sum(did.kind == "write" and did.acknowledged for did in done)
 
 
 def tag_of(value: JsonValue) -> str:

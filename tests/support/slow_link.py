@@ -46,12 +46,15 @@ class SlowLink:
         if self._is_cut:
             writer.close()
             return
+        # It may be cut while the rest of the way is opened.
+        self._ways.add(writer)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._port)
         except OSError:
+            self._ways.discard(writer)
             writer.close()
             return
-        self._ways |= {writer, back}
+        self._ways.add(back)
         try:
             await asyncio.gather(self._pass_on(reader, back), self._pass_on(there, writer))
         finally:

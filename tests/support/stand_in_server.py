@@ -14,6 +14,7 @@ class StandInServer(ABC):
         self.port = free_port()
         self._tls = tls
         self._server: asyncio.Server | None = None
+        self._is_up = False
         # Who takes it down and who brings it up may be two: one after the other, or both would listen.
         self._changes = asyncio.Lock()
         self._connections: set[asyncio.Task[None]] = set()
@@ -42,6 +43,7 @@ class StandInServer(ABC):
     async def up(self) -> None:
         async with self._changes:
             if self._server is None:
+                self._is_up = True
                 self._server = await asyncio.start_server(
                     self._serve, LOOPBACK, self.port, limit=2**20, backlog=1024, ssl=self._tls
                 )
@@ -51,6 +53,7 @@ class StandInServer(ABC):
         async with self._changes:
             if self._server is None:
                 return
+            self._is_up = False
             self._server.close()
             tasks = list(self._connections)
             for task in tasks:
@@ -62,6 +65,10 @@ class StandInServer(ABC):
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if not self._is_up:
+            # Accepted as the server went down, too late to be cut with the others.
+            writer.transport.abort()
+            return
         self._connections.add(task)
         try:
             while await self.exchange(reader, writer):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,6 +31,7 @@ from tests.support.drill.talk import (
 )
 from tests.support.drill.world import World
 from tests.support.forgetting import forget
+from tests.support.main_job import RECORD_SECONDS
 from tests.support.mem0_server import Mem0Server
 from tests.support.memories_kept import kept
 from tests.support.remembering import Finding
@@ -44,6 +45,8 @@ FINDINGS = [
     Finding("keep bees", "The user keeps bees.", slug="bees"),
 ]
 _SETTLE_SECONDS = 60
+# Much less than a room must be quiet to be archived.
+_EARLY_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -71,14 +74,17 @@ async def live(world: World, plan: Plan, moments: Moments) -> None:
     """Let everybody talk until the servers are lost, with both copies made on the way."""
     ledger, redis_first = moments.ledger, plan.first == "redis"
     copies = [world.copy_redis, world.copy_postgres] if redis_first else [world.copy_postgres, world.copy_redis]
-    async with open_resources() as resources, MemoryClient.connect() as memory, running_workers():
+    async with (
+        open_resources() as resources,
+        MemoryClient.connect(seconds=RECORD_SECONDS) as memory,
+        running_workers(),
+    ):
         await _prepare(resources, memory)
         async with everybody_talks(resources, memory, ledger):
             await asyncio.sleep(plan.seconds)
             await push(resources.redis, ALIKE, "ok", "ok", "ok")
-            await push(resources.redis, "user:early", f"I am {EARLY}.")
             moments.first_copy = time.monotonic()
-            await copies[0]()
+            await _while_early_talks(resources, memory, copies[0])
             if world.with_first_copy:
                 await world.with_first_copy()
             await asyncio.sleep(plan.seconds)
@@ -113,7 +119,11 @@ async def lose_and_restore(world: World, plan: Plan, moments: Moments, *, more: 
 
 async def count(world: World, plan: Plan, moments: Moments, *, mem0: Mem0Server | None) -> None:
     """Work again, and see that all of it is as it should be."""
-    async with open_resources() as resources, MemoryClient.connect() as memory, running_workers():
+    async with (
+        open_resources() as resources,
+        MemoryClient.connect(seconds=RECORD_SECONDS) as memory,
+        running_workers(),
+    ):
         for room in WITH_IDS:
             await memory.record_turn(room, user="number 9999 is new", assistant="Noted.", user_id="ana", turn_id="new")
         await _settled(resources)
@@ -134,6 +144,20 @@ async def _prepare(resources: Resources, memory: MemoryClient) -> None:
         await until_digested(resources, room, 2)
     await sweep(resources)
     await until_digested(resources, ALIKE, 2)
+
+
+async def _while_early_talks(
+    resources: Resources, memory: MemoryClient, copy: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    """Make a copy of a room that is not quiet, and so not archived, however long the copy takes."""
+    said = f"I am {EARLY}."
+    await memory.record_turn("user:early", user=said)
+    await push(resources.redis, "user:early", said)
+    async with asyncio.TaskGroup() as tasks:
+        copying = tasks.create_task(copy())
+        while not copying.done():
+            await asyncio.wait([copying], timeout=_EARLY_PAUSE_SECONDS)
+            await memory.record_turn("user:early", user=said)
 
 
 async def _go_on(resources: Resources, memory: MemoryClient, moments: Moments) -> None:

@@ -60,7 +60,7 @@ async def _settle(servers: Servers, ledger: Ledger, plan: Plan) -> float | None:
 async def _is_done(servers: Servers, ledger: Ledger) -> bool:
     if await afterwards.keys_left(servers.redis.url):
         return False
-    connection = await asyncpg.connect(servers.postgres.url, timeout=5)
+    connection = await asyncpg.connect(servers.postgres.url, timeout=30)
     try:
         if await connection.fetchval(_LEFT):
             return False
@@ -76,7 +76,7 @@ async def _is_done(servers: Servers, ledger: Ledger) -> bool:
 async def _count(
     plan: Plan, servers: Servers, ledger: Ledger, struck: dict[str, int], settled_after: float | None
 ) -> Report:
-    connection = await asyncpg.connect(servers.postgres.url, timeout=5)
+    connection = await asyncpg.connect(servers.postgres.url, timeout=30)
     try:
         archive = await archived.stored(connection)
         paid = await afterwards.paid(connection, servers.model.answered)
