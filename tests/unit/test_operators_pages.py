@@ -88,7 +88,7 @@ def test_the_list_of_the_forgotten_outlives_an_outage(tmp_path: Path, code: int,
     (tmp_path / "forgotten.json").write_text("the last list")
     told = {"PATH": f"{tmp_path}:/usr/bin:/bin", "ELSEWHERE": str(tmp_path)}
     script = block("backup.md", "Back up", "forgotten")
-    done = subprocess.run(["/bin/sh", "-c", script], env=told, capture_output=True, timeout=10, check=False)
+    done = subprocess.run(["/bin/sh", "-c", script], env=told, capture_output=True, timeout=60, check=False)
     assert done.returncode == code, done.stderr
     assert (tmp_path / "forgotten.json").read_text() == stands
 

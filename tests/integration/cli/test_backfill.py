@@ -36,7 +36,7 @@ async def test_everybody_is_loaded(worker: None, resources: Resources, afterturn
     assert "total memories created: 12" in companies.out
     status = await afterturn("backfill", "companies", "--status")
     assert (status.code, "done" in status.out) == (0, True)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         listed: list[dict[str, str]] = []
         while [run["state"] for run in listed] != ["done"] * 4:
             await asyncio.sleep(0.2)

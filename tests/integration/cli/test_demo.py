@@ -74,7 +74,7 @@ def own_ports(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_embedded_stack_is_started_or_used_and_leaves_nothing_running(
     own_ports: None, afterturn: CommandLine, tmp_path: Path
 ) -> None:
@@ -109,7 +109,7 @@ async def up(afterturn: CommandLine) -> AsyncIterator[dict[str, str]]:
     process = await afterturn.start("up", "--json")
     try:
         assert process.stdout is not None
-        addresses = await asyncio.wait_for(process.stdout.readuntil(b"\n}\n"), 90)
+        addresses = await asyncio.wait_for(process.stdout.readuntil(b"\n}\n"), 170)
         yield json.loads(addresses)
         process.send_signal(signal.SIGINT)
         await asyncio.wait_for(process.communicate(), 60)

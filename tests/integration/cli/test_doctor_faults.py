@@ -109,7 +109,7 @@ async def test_workers_of_a_version_that_is_given_no_work(
 
 
 async def until_a_version_polls(resources: Resources) -> list[Check]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             checks = await check_temporal(resources.temporal)
             if any("1.5.0" in check.detail for check in checks):

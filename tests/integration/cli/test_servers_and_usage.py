@@ -136,8 +136,8 @@ async def test_a_worker_serves_until_it_is_told_to_stop(environment: None, after
     process = await afterturn.start("worker", "--json")
     assert process.stderr
     async with asyncio.timeout(60):
-        while b"worker started" not in await process.stderr.readline():
-            pass
+        while b"worker started" not in (line := await process.stderr.readline()):
+            assert line, "it has ended"
         process.send_signal(signal.SIGTERM)
         out, _ = await process.communicate()
     assert process.returncode == 0
@@ -174,8 +174,8 @@ async def test_a_server_that_has_just_begun_ends_when_it_is_told(
         process = await afterturn.start(command, OPENAI_COMPATIBLE_URL=model.url, **ports)
         assert process.stderr
         async with asyncio.timeout(60):
-            while b"listens at" not in await process.stderr.readline():
-                assert process.returncode is None
+            while b"listens at" not in (line := await process.stderr.readline()):
+                assert line, "it has ended"
             await asyncio.sleep(seconds)
             process.send_signal(signal.SIGTERM)
             await process.communicate()

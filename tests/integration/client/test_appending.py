@@ -10,16 +10,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from tests.integration.client.redis_wire import RedisWire
+from tests.support.main_job import RECORD_SECONDS
 
 ROOM = "user:42"
 
 
-def appender(redis: AnyRedis, seconds: float = 20) -> Appender:
+def appender(redis: AnyRedis, seconds: float = RECORD_SECONDS) -> Appender:
     return Appender(redis, batch_size=50, seconds=seconds)
 
 
 async def test_a_hundred_at_once_share_round_trips_and_keep_their_order(redis_url: str) -> None:
-    async with RedisWire.to(redis_url) as wire, open_redis(wire.url) as redis:
+    async with RedisWire.to(redis_url) as wire, open_redis(wire.url, answer_seconds=RECORD_SECONDS) as redis:
         appends = appender(redis)
         await appends.append(ROOM, [b"first"])
         before = wire.requests
@@ -32,7 +33,7 @@ async def test_a_hundred_at_once_share_round_trips_and_keep_their_order(redis_ur
 
 
 async def test_one_caller_alone_takes_one_round_trip_each_time(redis_url: str) -> None:
-    async with RedisWire.to(redis_url) as wire, open_redis(wire.url) as redis:
+    async with RedisWire.to(redis_url) as wire, open_redis(wire.url, answer_seconds=RECORD_SECONDS) as redis:
         appends = appender(redis)
         await appends.append(ROOM, [b"first"])
         before = wire.requests
@@ -42,7 +43,7 @@ async def test_one_caller_alone_takes_one_round_trip_each_time(redis_url: str) -
 
 
 async def test_a_room_that_cannot_be_written_harms_no_other_of_its_group(redis_url: str) -> None:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         await redis.set(buffer_key("user:wrong"), "no list")
         appends = appender(redis)
         rooms = ["user:1", "user:2", "user:wrong", "user:3", "user:wrong", "user:4"]
@@ -54,7 +55,7 @@ async def test_a_room_that_cannot_be_written_harms_no_other_of_its_group(redis_u
 
 
 async def test_a_server_that_forgot_the_script_gets_it_again_for_a_whole_group(redis_url: str) -> None:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         appends = appender(redis)
         for _ in range(3):
             await redis.script_flush()
@@ -63,7 +64,7 @@ async def test_a_server_that_forgot_the_script_gets_it_again_for_a_whole_group(r
 
 
 async def test_large_groups_are_sent_in_pieces(redis_url: str) -> None:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         appends = appender(redis)
         large = b"x" * 300_000
         await asyncio.gather(*(appends.append(ROOM, [large, large]) for _ in range(20)))
@@ -74,7 +75,7 @@ async def test_large_groups_are_sent_in_pieces(redis_url: str) -> None:
 
 
 async def test_a_caller_that_gives_up_takes_nobody_along_and_what_was_not_sent_never_is(redis_url: str) -> None:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         appends = appender(redis)
         calls = [asyncio.create_task(appends.append(ROOM, [str(number).encode()])) for number in range(30)]
         await asyncio.sleep(0)  # the first is under way, the others wait
@@ -88,7 +89,7 @@ async def test_a_caller_that_gives_up_takes_nobody_along_and_what_was_not_sent_n
 
 
 async def test_the_first_of_a_group_may_give_up_and_the_others_go_on(redis_url: str) -> None:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         appends = appender(redis)
         await appends.append(ROOM, [b"connected"])
         calls = [asyncio.create_task(appends.append("user:2", [str(number).encode()])) for number in range(10)]
@@ -100,8 +101,8 @@ async def test_the_first_of_a_group_may_give_up_and_the_others_go_on(redis_url: 
 
 
 async def test_a_redis_that_hangs_fails_everybody_in_time_and_serves_them_later(redis_url: str) -> None:
-    async with RedisWire.to(redis_url) as wire, open_redis(wire.url, answer_seconds=2.0) as redis:
-        appends = appender(redis, seconds=2.0)
+    async with RedisWire.to(redis_url) as wire, open_redis(wire.url, answer_seconds=4.0) as redis:
+        appends = appender(redis, seconds=4.0)
         await appends.append(ROOM, [b"first"])
         wire.loses_answers = True
         answers = await asyncio.gather(*(appends.append(ROOM, [b"a"]) for _ in range(20)), return_exceptions=True)
@@ -113,7 +114,11 @@ async def test_a_redis_that_hangs_fails_everybody_in_time_and_serves_them_later(
 
 @pytest.mark.parametrize(("cuts_after", "stored"), [(False, 1), (True, 2)])
 async def test_a_connection_that_is_cut_is_tried_once_more(redis_url: str, cuts_after: bool, stored: int) -> None:  # noqa: FBT001
-    async with RedisWire.to(redis_url) as wire, open_redis(wire.url) as redis, open_redis(redis_url) as observer:
+    async with (
+        RedisWire.to(redis_url) as wire,
+        open_redis(wire.url, answer_seconds=RECORD_SECONDS) as redis,
+        open_redis(redis_url, answer_seconds=RECORD_SECONDS) as observer,
+    ):
         appends = appender(redis)
         await appends.append("user:1", [b"connected"])
         wire.cuts, wire.cuts_after = 1, cuts_after
@@ -127,7 +132,7 @@ async def test_a_connection_that_is_cut_is_tried_once_more(redis_url: str, cuts_
 
 
 async def test_closing_waits_for_what_is_under_way(redis_url: str) -> None:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         appends = appender(redis)
         calls = [asyncio.create_task(appends.append(ROOM, [b"a"])) for _ in range(300)]
         await asyncio.sleep(0)

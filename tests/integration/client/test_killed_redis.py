@@ -12,6 +12,7 @@ from afterturn_client.receipts import TurnReceipt
 from afterturn_client.redis_connection import open_redis
 
 from services.embedded.redis_server import RedisServer
+from tests.support.main_job import RECORD_SECONDS
 from tests.support.servers import short_folder
 
 NOWHERE = "127.0.0.1:1"
@@ -28,7 +29,7 @@ async def own_redis() -> AsyncIterator[RedisServer]:
 
 
 async def buffered(redis_url: str, room_id: str) -> list[Message]:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         entries = cast(list[bytes], await redis.lrange(f"{room_id}:messages", 0, -1))
     return [decode_entry(entry) for entry in entries]
 

@@ -30,6 +30,7 @@ from services.embedded.ports import free_port
 from services.http.body_limit import BodyLimit
 from services.settings import MemoryApiSettings
 from tests.support.api_stand_in import Answer, ApiStandIn
+from tests.support.main_job import RECORD_SECONDS
 from tests.support.served import served
 
 SECRET = "my-secret-words"
@@ -50,7 +51,10 @@ def problem(status: int, title: str = "Forbidden", **headers: str) -> Answer:
 
 async def test_a_turn_is_recorded_over_the_api_without_redis_or_temporal() -> None:
     moment = datetime(2026, 1, 2, tzinfo=UTC)
-    async with ApiStandIn(Answer(202)) as api, MemoryClient.connect(api_url=api.url + "/", api_key="key") as memory:
+    async with (
+        ApiStandIn(Answer(202)) as api,
+        MemoryClient.connect(api_url=api.url + "/", api_key="key", seconds=RECORD_SECONDS) as memory,
+    ):
         receipt = await memory.record_turn(
             "user:42", user="Hello", assistant="", tool_calls=[{"a": 1}], turn_id="t1", sent_at=moment
         )
@@ -103,7 +107,10 @@ async def test_recording_ends_in_time_where_the_api_says_nothing() -> None:
     ],
 )
 async def test_what_the_api_refuses_is_not_tried_again(call: Call, answer: Answer, error: type[ClientError]) -> None:
-    async with ApiStandIn(otherwise=answer) as api, MemoryClient.connect(api_url=api.url) as memory:
+    async with (
+        ApiStandIn(otherwise=answer) as api,
+        MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory,
+    ):
         with pytest.raises(error) as caught:
             await call(memory)
         assert len(api.requests) == 1
@@ -118,7 +125,10 @@ OUTAGES = [Answer(0), *map(problem, (429, 500, 502, 503, 504)), AN_INGRESS_WITHO
 
 @pytest.mark.parametrize("answer", OUTAGES)
 async def test_an_outage_of_the_api_is_waited_out(answer: Answer) -> None:
-    async with ApiStandIn(answer, answer, CONTEXT) as api, MemoryClient.connect(api_url=api.url) as memory:
+    async with (
+        ApiStandIn(answer, answer, CONTEXT) as api,
+        MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory,
+    ):
         context = await memory.context("user:42", query="Where?", token_budget=900)
     assert context.markdown == "## Memory"
     assert [request.body for request in api.requests] == [
@@ -143,7 +153,7 @@ async def test_an_api_that_is_down_or_speaks_nonsense_is_unavailable() -> None:
             await memory.context("user:42")
     async with (
         ApiStandIn(otherwise=Answer(200, b'{"text": "' + SECRET.encode())) as api,
-        MemoryClient.connect(api_url=api.url) as memory,
+        MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory,
     ):
         with pytest.raises(ApiUnavailableError, match="another shape") as caught:
             await memory.context("user:42")
@@ -161,7 +171,7 @@ async def test_an_api_that_is_down_or_speaks_nonsense_is_unavailable() -> None:
     ],
 )
 async def test_a_wrong_id_reaches_no_server(wrong: Call) -> None:
-    async with ApiStandIn() as api, MemoryClient.connect(api_url=api.url) as memory:
+    async with ApiStandIn() as api, MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory:
         with pytest.raises(InvalidFieldError):
             await wrong(memory)
         assert api.requests == []
@@ -179,7 +189,7 @@ async def test_a_receipt_waits_until_every_message_has_come_so_far() -> None:
         status("t1:user", "digested"),
         status("t1:assistant", "quarantined"),
     ]
-    async with ApiStandIn(*answers) as api, MemoryClient.connect(api_url=api.url) as memory:
+    async with ApiStandIn(*answers) as api, MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory:
         receipt = await memory.record_turn("user:42", user="a", assistant="b", turn_id="t1")
         statuses = await receipt.wait("digested", seconds=30)
     assert [(one.message_id, one.state) for one in statuses] == [
@@ -192,7 +202,7 @@ async def test_a_receipt_waits_until_every_message_has_come_so_far() -> None:
 async def test_a_receipt_says_how_far_messages_came_when_time_is_up() -> None:
     async with (
         ApiStandIn(Answer(202), otherwise=status("t1:user", "archived")) as api,
-        MemoryClient.connect(api_url=api.url) as memory,
+        MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory,
     ):
         receipt = await memory.record_turn("user:42", user="a", turn_id="t1")
         assert [one.state for one in await receipt.wait("archived", seconds=30)] == ["archived"]
@@ -217,14 +227,17 @@ async def test_a_receipt_waits_out_an_outage_that_is_longer_than_a_request_may_t
     ):
         receipt = await until_recorded(memory)
         assert [one.state for one in await receipt.wait(seconds=30)] == ["digested"]
-    async with ApiStandIn(Answer(202), otherwise=away) as api, MemoryClient.connect(api_url=api.url) as memory:
+    async with (
+        ApiStandIn(Answer(202), otherwise=away) as api,
+        MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory,
+    ):
         receipt = await memory.record_turn("user:42", user="a", turn_id="t1")
         with pytest.raises(ApiUnavailableError):
             await receipt.wait(seconds=0.2)
 
 
 async def test_without_an_api_reading_says_what_is_missing(redis_url: str) -> None:
-    async with MemoryClient.connect(redis_url, "127.0.0.1:1", close_grace_seconds=0) as memory:
+    async with MemoryClient.connect(redis_url, "127.0.0.1:1", seconds=RECORD_SECONDS, close_grace_seconds=0) as memory:
         receipt = await memory.record_turn("user:42", user="a")
         calls: list[Awaitable[Any]] = [memory.context("user:42"), memory.search("a"), receipt.wait()]
         for call in calls:
@@ -236,7 +249,7 @@ async def test_no_content_and_no_key_reach_the_log(caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.DEBUG)
     async with (
         ApiStandIn(problem(503), CONTEXT, problem(401)) as api,
-        MemoryClient.connect(api_url=api.url, api_key="key-words") as memory,
+        MemoryClient.connect(api_url=api.url, api_key="key-words", seconds=RECORD_SECONDS) as memory,
     ):
         await memory.context("user:42", query=SECRET)
         with pytest.raises(CredentialRefusedError):
@@ -250,12 +263,14 @@ async def test_the_environment_names_the_servers(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("REDIS_URL", redis_url)
         monkeypatch.setenv("AFTERTURN_API_URL", api.url)
         monkeypatch.setenv("AFTERTURN_API_KEY", "from-the-environment")
-        async with MemoryClient.connect(temporal_address="127.0.0.1:1", close_grace_seconds=0) as memory:
+        async with MemoryClient.connect(
+            temporal_address="127.0.0.1:1", seconds=RECORD_SECONDS, close_grace_seconds=0
+        ) as memory:
             await memory.record_turn("user:42", user="over Redis")
             assert api.requests == []
             await memory.context("user:42")
             assert api.requests[0].headers["authorization"] == "Bearer from-the-environment"
-        async with MemoryClient.connect(api_url=api.url) as memory:
+        async with MemoryClient.connect(api_url=api.url, seconds=RECORD_SECONDS) as memory:
             await memory.record_turn("user:42", user="over the API, for REDIS_URL may be the caller's own")
             assert len(api.requests) == 2
 
@@ -275,7 +290,9 @@ async def test_what_waited_goes_out_in_requests_of_a_size_that_the_api_takes() -
     ids = [str(number) for number in range(100)]
     async with (
         served(app) as url,
-        MemoryClient.connect(api_url=url, queue_in_outage=100, seconds=20, close_grace_seconds=60) as memory,
+        MemoryClient.connect(
+            api_url=url, queue_in_outage=100, seconds=RECORD_SECONDS, close_grace_seconds=60
+        ) as memory,
     ):
         receipt = await memory.record("user:42", [Message(id=id_, role="user", content="é" * 50_000) for id_ in ids])
         assert receipt.state == "queued"

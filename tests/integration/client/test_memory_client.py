@@ -19,6 +19,7 @@ from temporalio.client import Client
 from services.embedded.ports import free_port
 from services.embedded.redis_server import RedisServer
 from tests.integration.client.redis_wire import RedisWire
+from tests.support.main_job import RECORD_SECONDS
 from tests.support.servers import short_folder
 
 NOWHERE = "127.0.0.1:1"
@@ -28,7 +29,7 @@ SECRET = "my-secret-words"
 @pytest.fixture
 async def memory(redis_url: str) -> AsyncIterator[MemoryClient]:
     """Give a client whose Temporal is down."""
-    async with MemoryClient.connect(redis_url, NOWHERE, close_grace_seconds=0) as client:
+    async with MemoryClient.connect(redis_url, NOWHERE, seconds=RECORD_SECONDS, close_grace_seconds=0) as client:
         yield client
 
 
@@ -41,7 +42,7 @@ async def own_redis() -> AsyncIterator[RedisServer]:
 
 
 async def buffered(redis_url: str, room_id: str) -> list[Message]:
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         entries = cast(list[bytes], await redis.lrange(f"{room_id}:messages", 0, -1))
     return [decode_entry(entry) for entry in entries]
 
@@ -105,7 +106,7 @@ async def test_a_wrong_argument_is_named(
     with pytest.raises(InvalidFieldError) as caught:
         await memory.record_turn(**({"room_id": "user:42", "user": "hello"} | arguments))
     assert caught.value.field == field
-    async with open_redis(redis_url) as redis:
+    async with open_redis(redis_url, answer_seconds=RECORD_SECONDS) as redis:
         assert await redis.dbsize() == 0
 
 
@@ -124,7 +125,7 @@ async def test_a_down_temporal_hinders_no_turn_and_is_said_once_without_content(
     redis_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "afterturn_client")
-    async with MemoryClient.connect(redis_url, NOWHERE, close_grace_seconds=30) as memory:
+    async with MemoryClient.connect(redis_url, NOWHERE, seconds=RECORD_SECONDS, close_grace_seconds=30) as memory:
         started = time.monotonic()
         for number in range(20):
             await memory.record_turn(f"user:{number}", user=SECRET)
@@ -138,7 +139,9 @@ async def test_a_down_temporal_hinders_no_turn_and_is_said_once_without_content(
 
 async def test_a_burst_is_one_signal_with_start_without_content(redis_url: str, temporal_address: str) -> None:
     room_id = f"room:{uuid.uuid4().hex}"
-    async with MemoryClient.connect(redis_url, temporal_address, close_grace_seconds=10) as memory:
+    async with MemoryClient.connect(
+        redis_url, temporal_address, seconds=RECORD_SECONDS, close_grace_seconds=60
+    ) as memory:
         for _ in range(20):
             await memory.record_turn(room_id, user=SECRET, user_id="7", company_id="acme")
     handle = (await Client.connect(temporal_address)).get_workflow_handle(room_memory_id(room_id))
@@ -188,8 +191,9 @@ async def test_a_redis_that_hangs_fails_within_the_time_limit(redis_url: str) ->
 async def test_trying_again_after_a_lost_answer_repeats_the_same_messages(redis_url: str) -> None:
     async with (
         RedisWire.to(redis_url) as wire,
-        MemoryClient.connect(wire.url, NOWHERE, seconds=0.4, close_grace_seconds=0) as memory,
-        MemoryClient.connect(wire.url, NOWHERE, seconds=20, close_grace_seconds=0) as later,
+        # So long that the messages are on their way before time is up.
+        MemoryClient.connect(wire.url, NOWHERE, seconds=4, close_grace_seconds=0) as memory,
+        MemoryClient.connect(wire.url, NOWHERE, seconds=RECORD_SECONDS, close_grace_seconds=0) as later,
     ):
         await until_connected(memory)
         wire.loses_answers = True
@@ -203,7 +207,10 @@ async def test_trying_again_after_a_lost_answer_repeats_the_same_messages(redis_
 
 
 async def test_a_full_redis_says_so_and_stores_nothing(own_redis: RedisServer) -> None:
-    async with MemoryClient.connect(own_redis.url, NOWHERE) as memory, open_redis(own_redis.url) as redis:
+    async with (
+        MemoryClient.connect(own_redis.url, NOWHERE, seconds=RECORD_SECONDS) as memory,
+        open_redis(own_redis.url, answer_seconds=RECORD_SECONDS) as redis,
+    ):
         await redis.config_set("maxmemory", 1)
         with pytest.raises(RecordingFailedError, match="Redis is full"):
             await memory.record_turn("user:42", user="a")
@@ -211,7 +218,7 @@ async def test_a_full_redis_says_so_and_stores_nothing(own_redis: RedisServer) -
 
 
 async def test_the_first_turns_after_a_restart_of_redis_are_recorded(own_redis: RedisServer) -> None:
-    async with MemoryClient.connect(own_redis.url, NOWHERE, close_grace_seconds=0) as memory:
+    async with MemoryClient.connect(own_redis.url, NOWHERE, seconds=RECORD_SECONDS, close_grace_seconds=0) as memory:
         await asyncio.gather(*(memory.record_turn("user:42", user=str(number)) for number in range(30)))
         await own_redis.kill()
         await own_redis.start()
@@ -220,6 +227,6 @@ async def test_the_first_turns_after_a_restart_of_redis_are_recorded(own_redis: 
 
 
 async def test_a_thousand_turns_at_once_wait_for_connections_and_none_fails(redis_url: str) -> None:
-    async with MemoryClient.connect(redis_url, NOWHERE, seconds=20, close_grace_seconds=0) as memory:
+    async with MemoryClient.connect(redis_url, NOWHERE, seconds=RECORD_SECONDS, close_grace_seconds=0) as memory:
         await asyncio.gather(*(memory.record_turn("user:42", user=str(number)) for number in range(1_000)))
     assert len(await buffered(redis_url, "user:42")) == 1_000

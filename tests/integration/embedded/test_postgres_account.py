@@ -1,4 +1,5 @@
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ACCOUNT = "afterturn-test"
+# Nobody else's: a run that was killed leaves it behind, and another checkout may be tested at the same time.
+ACCOUNT = f"afterturn-{secrets.token_hex(4)}"
 AT_ONCE = 6
 CREATE = "import sys; from services.embedded.postgres_account import create; print(create(sys.argv[1]))"
 

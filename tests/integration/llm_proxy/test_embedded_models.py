@@ -13,7 +13,7 @@ import pytest_asyncio
 from services.domain.errors import InvalidInputError, ModelRefusedError
 from services.llm_proxy.client import ModelClient
 from services.llm_proxy.upstreams.chat_server import open_chat_server, smollm2_file
-from tests.integration.llm_proxy.conftest import running_proxy
+from tests.integration.llm_proxy.conftest import WORKING, WORKING_SECONDS, running_proxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHAT, E5 = "smollm2-135m-instruct", "multilingual-e5-small"
@@ -21,19 +21,19 @@ CHAT, E5 = "smollm2-135m-instruct", "multilingual-e5-small"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url() -> AsyncIterator[str]:
-    async with running_proxy(embedded_models=True, summary_model=CHAT, embedding_model=E5) as address:
+    async with running_proxy(embedded_models=True, summary_model=CHAT, embedding_model=E5, **WORKING) as address:
         yield address
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, timeout=90, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=WORKING_SECONDS, trust_env=False) as client:
         yield client
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def model_client(url: str) -> AsyncIterator[ModelClient]:
-    async with ModelClient.open(url) as client:
+    async with ModelClient.open(url, timeout_completion=WORKING_SECONDS, timeout_embedding=WORKING_SECONDS) as client:
         yield client
 
 
@@ -180,7 +180,10 @@ async def test_work_in_the_models_does_not_hold_up_health(http: httpx.AsyncClien
 
 
 async def test_the_models_own_port_takes_no_strangers() -> None:
-    async with open_chat_server(smollm2_file()) as server, httpx.AsyncClient(timeout=60, trust_env=False) as stranger:
+    async with (
+        open_chat_server(smollm2_file()) as server,
+        httpx.AsyncClient(timeout=WORKING_SECONDS, trust_env=False) as stranger,
+    ):
         asked = await stranger.post(f"{server.url}/v1/chat/completions", json=chat("Hello"))
         assert asked.status_code == 401
         key = {"Authorization": f"Bearer {server.api_key}"}

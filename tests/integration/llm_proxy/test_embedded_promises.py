@@ -21,7 +21,7 @@ from services.llm_proxy.upstreams.embedded_chat import EmbeddedChat, LoadedChat,
 from services.llm_proxy.upstreams.first_use import FirstUse
 from services.llm_proxy.upstreams.openai import OpenAIUpstream
 from services.llm_proxy.wire import ChatRequest
-from tests.integration.llm_proxy.conftest import running_proxy
+from tests.integration.llm_proxy.conftest import WORKING, WORKING_SECONDS, running_proxy
 from tests.support.llama_server import running_llama
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,13 +64,13 @@ TEAM = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url() -> AsyncIterator[str]:
-    async with running_proxy(embedded_models=True, summary_model=CHAT, embedding_model=E5) as address:
+    async with running_proxy(embedded_models=True, summary_model=CHAT, embedding_model=E5, **WORKING) as address:
         yield address
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, timeout=90, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=WORKING_SECONDS, trust_env=False) as client:
         yield client
 
 
@@ -86,9 +86,9 @@ def listening() -> int:
 
 
 async def test_the_language_model_is_loaded_once_and_only_when_asked() -> None:
-    async with running_proxy(embedded_models=True, summary_model=CHAT, embedding_model=E5) as url:
+    async with running_proxy(embedded_models=True, summary_model=CHAT, embedding_model=E5, **WORKING) as url:
         before = listening()
-        async with httpx.AsyncClient(base_url=url, timeout=90, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=WORKING_SECONDS, trust_env=False) as http:
             assert CHAT in [card["id"] for card in (await http.get("/v1/models")).json()["data"]]
             assert (await http.get("/ready")).status_code == 200
             assert (await http.post("/v1/embeddings", json={"model": E5, "input": "text"})).is_success
@@ -102,7 +102,7 @@ async def test_the_language_model_is_loaded_once_and_only_when_asked() -> None:
 
 async def test_a_proxy_that_stops_while_it_loads_stops_cleanly() -> None:
     before = listening()
-    async with open_embedded_chat(None, completion_timeout=60) as embedded:
+    async with open_embedded_chat(None, completion_timeout=WORKING_SECONDS) as embedded:
         asking = asyncio.create_task(embedded.complete(ChatRequest.model_validate(chat("Hi"))))
         await asyncio.sleep(0.01)
         asking.cancel()
@@ -114,7 +114,7 @@ async def test_a_server_that_is_stopped_as_soon_as_it_is_there_ends() -> None:
     """In a process of its own: llama.cpp would wait for ever, and hold Python's lock meanwhile."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", STOPPED_AT_ONCE, cwd=ROOT)
     try:
-        assert await asyncio.wait_for(process.wait(), 60) == 0
+        assert await asyncio.wait_for(process.wait(), WORKING_SECONDS) == 0
     finally:
         if process.returncode is None:
             process.kill()
@@ -134,8 +134,10 @@ async def test_a_model_that_cannot_be_loaded_is_an_outage_of_its_own(tmp_path: P
     with cut.open("r+b") as file:
         file.truncate(1_000_000)
     async with (
-        running_proxy(embedded_models=True, embedded_gguf=cut, summary_model="cut", embedding_model=E5) as url,
-        httpx.AsyncClient(base_url=url, timeout=90, trust_env=False) as http,
+        running_proxy(
+            embedded_models=True, embedded_gguf=cut, summary_model="cut", embedding_model=E5, **WORKING
+        ) as url,
+        httpx.AsyncClient(base_url=url, timeout=WORKING_SECONDS, trust_env=False) as http,
     ):
         refused = await http.post("/v1/chat/completions", json={**chat("Hi"), "model": "cut"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "model_load_failed")
@@ -243,7 +245,7 @@ async def test_chats_at_once_are_each_answered_as_alone(http: httpx.AsyncClient)
 
 async def test_a_caller_who_goes_frees_the_model() -> None:
     async with running_llama("m", "key") as server, http_client(openai_base(server), api_key="key") as client:
-        upstream = OpenAIUpstream("m", client, completion_timeout=60, embedding_timeout=60)
+        upstream = OpenAIUpstream("m", client, **WORKING)
 
         async def load() -> LoadedChat:
             return LoadedChat(upstream, calls_tools=False)
@@ -252,12 +254,12 @@ async def test_a_caller_who_goes_frees_the_model() -> None:
             lines = (await client.get(f"{server}/metrics")).text.splitlines()
             return next(float(line.split()[1]) for line in lines if line.startswith(f"llamacpp:{name} "))
 
-        embedded = EmbeddedChat(FirstUse(load), "m", completion_timeout=60)
+        embedded = EmbeddedChat(FirstUse(load), "m", completion_timeout=WORKING_SECONDS)
         asked = ChatRequest.model_validate(
             chat("Tell me a long story about the sea.", max_tokens=1800, ignore_eos=True)
         )
         asking = asyncio.create_task(embedded.complete(asked))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(WORKING_SECONDS):
             while not await counted("requests_processing"):
                 await asyncio.sleep(0.01)
             asking.cancel()

@@ -9,6 +9,7 @@ import pytest
 from activities.failures import scrubbed
 from services.domain.errors import ModelRefusedError, ModelUnavailableError
 from services.llm_proxy.client import Completion, ModelClient
+from tests.integration.llm_proxy.conftest import HASTY_SECONDS
 from tests.support.openai_server import (
     COMPLETIONS,
     EMBEDDINGS,
@@ -64,7 +65,7 @@ async def test_many_texts_are_embedded_in_order(model_client: ModelClient, upstr
 
 @pytest.mark.parametrize(
     ("fault", "time_limit"),
-    [(Slow(60), 1.0)]
+    [(Slow(60), HASTY_SECONDS)]
     + [(fault, 60.0) for fault in (Html(), TruncatedJson(), Reset(), Body(b"{}"))]
     + [(Status(status), 60.0) for status in (401, 402, 403, 404, 408, 409, 425, 429, 500, 501, 502, 503, 504, 529)],
     ids=repr,

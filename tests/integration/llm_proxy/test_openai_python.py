@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam, ChatCompletionToolParam
 from pydantic import BaseModel
 
-from tests.integration.llm_proxy.conftest import StartProxy
+from tests.integration.llm_proxy.conftest import HASTY_SECONDS, StartProxy
 from tests.support.openai_server import (
     COMPLETIONS,
     EMBEDDINGS,
@@ -212,7 +212,7 @@ async def test_a_body_that_is_too_long_is_told_so(upstream: OpenAIServer, start_
     ("fault", "kind", "time_limit"),
     [
         (StreamBreak("reset", after=3), "upstream_unreachable", 60.0),
-        (StreamBreak("stall", after=3), "upstream_timeout", 1.0),
+        (StreamBreak("stall", after=3), "upstream_timeout", HASTY_SECONDS),
     ],
 )
 async def test_a_stream_that_breaks_raises_after_what_came(

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.llm_proxy.conftest import StartProxy
+from tests.integration.llm_proxy.conftest import HASTY_SECONDS, StartProxy
 from tests.integration.llm_proxy.upstream_files import entry, question, upstream_file
 from tests.support.openai_server import (
     COMPLETIONS,
@@ -105,7 +105,7 @@ async def test_each_model_has_its_place_its_name_and_its_key(
 @BOTH
 @pytest.mark.parametrize(
     ("fault", "time_limit"),
-    [(Slow(60), 1.0)]
+    [(Slow(60), HASTY_SECONDS)]
     + [(one, 60.0) for one in (Status(429, retry_after="7"), Status(500), Status(503), Status(529), Html(), Reset())],
     ids=repr,
 )
@@ -149,7 +149,8 @@ async def test_where_all_fail_the_first_failure_is_the_answer(
 
 
 @pytest.mark.parametrize(
-    ("how", "time_limit"), [("reset", 60.0), ("end", 60.0), ("stall", 1.0), ("error", 60.0), ("garbage", 60.0)]
+    ("how", "time_limit"),
+    [("reset", 60.0), ("end", 60.0), ("stall", HASTY_SECONDS), ("error", 60.0), ("garbage", 60.0)],
 )
 async def test_there_is_no_way_back_once_a_stream_has_begun(
     http: httpx.AsyncClient, gpu: OpenAIServer, cloud: OpenAIServer, how: str

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.llm_proxy.conftest import HASTY, StartProxy
+from tests.integration.llm_proxy.conftest import StartProxy
 from tests.support.openai_server import (
     COMPLETIONS,
     Body,
@@ -235,7 +235,7 @@ async def test_a_caller_that_hangs_up_frees_the_upstream(
         await asyncio.sleep(0.01)
 
 
-@HASTY
+@pytest.mark.parametrize("time_limit", [1.0])
 async def test_no_content_is_logged(
     http: httpx.AsyncClient, upstream: OpenAIServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -196,7 +196,7 @@ async def test_leaving_a_stream_stops_its_work(client: AsyncOpenAI, real: Proxie
 
 async def counted(url: str) -> dict[str, float]:
     """What llama.cpp counts."""
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, trust_env=False) as http:
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}, timeout=60, trust_env=False) as http:
         lines = (await http.get(f"{url}/metrics")).text.splitlines()
     named = [line.removeprefix("llamacpp:").split() for line in lines if line.startswith("llamacpp:")]
     return {name: float(value) for name, value in named}

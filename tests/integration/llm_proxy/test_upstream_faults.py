@@ -9,6 +9,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.integration.llm_proxy.conftest import HASTY_SECONDS
 from tests.support.openai_server import (
     Body,
     Fault,
@@ -51,7 +52,7 @@ class Case:
 
     @property
     def time_limit(self) -> float:
-        return 1.0 if self.code == LATE else 60.0
+        return HASTY_SECONDS if self.code == LATE else 60.0
 
 
 CASES = [

@@ -98,9 +98,9 @@ async def test_a_closed_loop_is_a_doubt_and_what_was_stored_is_found(
         ModelClient.open(servers.model_url) as model,
         httpx.AsyncClient(transport=closed, event_hooks={"response": [refuse]}) as http,
     ):
-        client = PlatformClient(http, API_KEY, mem0.url, 5.0)
+        client = PlatformClient(http, API_KEY, mem0.url, 20.0)
         other = PlatformStore(
-            client, database, model, embedding_model=EMBEDDING_MODEL, answer_seconds=5.0, grace_seconds=0.0
+            client, database, model, embedding_model=EMBEDDING_MODEL, answer_seconds=20.0, grace_seconds=0.0
         )
         with pytest.raises(MemoryStoreUnavailableError, match="RuntimeError"):
             await other.save(owner_of("user", "ana"), said("user_city", "Ana lives in Lima."))

@@ -138,7 +138,7 @@ UNKNOWN = [Reset("before"), Reset("after"), Status(500), Status(503), Html(), TO
 
 def given_time(servers: Servers, fault: Fault) -> AbstractAsyncContextManager[PlatformStore]:
     """Open a store that waits long for an answer, except where the answer shall come too late."""
-    return open_platform(servers, answer_seconds=3.0 if fault is TOO_SLOW else 20.0)
+    return open_platform(servers, answer_seconds=4.0 if fault is TOO_SLOW else 20.0)
 
 
 @pytest.mark.parametrize("fault", UNKNOWN, ids=str)

@@ -82,6 +82,7 @@ async def cascade(database: Database, chance: random.Random, stop: asyncio.Event
 
 @pytest.mark.chaos
 @pytest.mark.slow
+@pytest.mark.timeout(420)
 async def test_after_two_reconciliations_nothing_differs(
     database_url: str, server: OpenAIServer, store: OpenSourceStore, database: Database
 ) -> None:

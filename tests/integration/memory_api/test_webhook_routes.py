@@ -1,6 +1,7 @@
 """Webhooks by the API: made, listed, removed and replayed by whom they concern; and Mem0's own, taken as hints."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from services.worker.run import serving
 from tests.support.memory_api import CallAs, Caller, StartApi
 from tests.support.webhook_events import digest
 from workflows.names import reconcile_memory_id
+from workflows.reconcile_memory import QUIET
 
 URL = "https://example.org/hooks"
 EVENTS = ["message.digested", "memory.changed"]
@@ -147,13 +149,16 @@ async def test_many_hints_of_mem0_have_a_memory_looked_at_once(open_url: str, re
         httpx.AsyncClient(base_url=open_url, timeout=30, trust_env=False) as mem0,
     ):
         path = f"/v1/webhooks/mem0/{TOKEN}"
+        began = time.monotonic()
         answers = [await mem0.post(path, json=told("memory-1")) for _ in range(20)]
+        hinting = time.monotonic() - began
         answers.append(await mem0.post(path, json=told("memory-2", "DELETE")))
         assert {(one.status_code, one.text) for one in answers} == {(202, '{"taken":true}')}
         for memory_id in ("memory-1", "memory-2"):
             await asyncio.wait_for(client.get_workflow_handle(reconcile_memory_id(memory_id)).result(), 60)
         assert sorted(set(store.looked)) == ["memory-1", "memory-2"]
-        assert len(store.looked) <= 4
+        # Once more for each time that the hints went on for so long.
+        assert len(store.looked) <= 4 + hinting / QUIET.total_seconds()
         history = await client.get_workflow_handle(reconcile_memory_id("memory-1")).fetch_history()
         assert "secret" not in history.to_json()
 

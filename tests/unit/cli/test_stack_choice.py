@@ -18,7 +18,10 @@ STACK = StackAddresses(
     temporal_ui_url="http://127.0.0.1:8233",
     llm_proxy_url="http://127.0.0.1:1",
 )
-VARIABLES = ("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "LLM_PROXY_URL", "MEM0_BACKEND")
+VARIABLES = (
+    *("DATABASE_URL", "REDIS_URL", "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "TEMPORAL_UI_URL", "LLM_PROXY_URL"),
+    "MEM0_BACKEND",
+)
 
 
 @pytest.fixture

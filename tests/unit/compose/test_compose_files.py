@@ -107,7 +107,7 @@ def test_who_pulls_the_models_stays(tmp_path: Path) -> None:
         program.chmod(0o755)
     pulling = read_services(FILES[0], FILLED)["ollama_models"]
     told = {**pulling.environment, "PATH": str(tmp_path)}
-    done = subprocess.run(pulling.command, env=told, capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(pulling.command, env=told, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == ["ollama pull qwen3:32b", "ollama pull bge-m3", "sleep infinity"]
     # Sleep alone, as the first process, would not hear that it is to end.
     assert services(FILES[0])["ollama_models"]["init"] is True
@@ -189,7 +189,7 @@ def test_the_images_run_as_nobody_special() -> None:
 @pytest.mark.parametrize("script", [*FOLDER.glob("*/*.sh"), FOLDER / "afterturn"], ids=lambda path: path.name)
 def test_scripts_can_be_read_by_a_plain_shell(script: Path) -> None:
     assert os.access(script, os.X_OK)
-    assert subprocess.run(["sh", "-n", script], check=False, timeout=10).returncode == 0
+    assert subprocess.run(["sh", "-n", script], check=False, timeout=60).returncode == 0
 
 
 def ours_with(**variables: str) -> dict[str, ComposeService]:
