@@ -41,7 +41,7 @@ test: setup ## Run the tests, against real servers
 	$(BIN)/python -m tests.support.prometheus
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-proof: setup ## Run the tests that take long: compose's own stack on Temporal's real server, Kubernetes' pods, versions of workers, two days of outage, restores
+proof: setup ## Run the tests that take long: compose's own stack on Temporal's real server, Kubernetes' pods, versions of workers, two days of outage, restores, a real Ollama
 	$(BIN)/python -m tests.support.go_programs
 	$(BIN)/python -m pytest -m proof
 

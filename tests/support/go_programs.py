@@ -50,6 +50,7 @@ TEMPORAL_SERVER = GoPrograms(
     },
 )
 KUSTOMIZE = GoPrograms("kustomize-5.8.1", {"kustomize": "sigs.k8s.io/kustomize/kustomize/v5@v5.8.1"})
+OLLAMA = GoPrograms("ollama-0.6.5", {"ollama": "github.com/ollama/ollama@v0.6.5"})
 COMPOSE = GoPrograms("compose-2.16.2", {"compose-spec": "github.com/compose-spec/compose-go/v2/cmd@v2.16.2"})
 
 
@@ -66,4 +67,5 @@ def _build(package: str, program: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{TEMPORAL_SERVER.build()}\n{COMPOSE.build()}\n")
+    for programs in (TEMPORAL_SERVER, COMPOSE, OLLAMA):
+        sys.stdout.write(f"{programs.build()}\n")

@@ -1,17 +1,8 @@
-"""A real Ollama: its pinned Go module, built once into the user's cache folder.
-
-Building takes 1.5 to 4 minutes and needs Go, gcc and g++. So the tests use what the cache holds, and build only where
-`AFTERTURN_TEST_OLLAMA=1` says so; `python -m tests.support.ollama_server` builds it at any time.
-"""
+"""A real Ollama: see `go_programs`; its build needs gcc and g++ besides."""
 
 import asyncio
-import fcntl
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,44 +10,16 @@ from pathlib import Path
 import httpx
 
 from services.embedded.ports import free_port
-from services.embedded.temporal_cli import cache_folder
+from tests.support.go_programs import OLLAMA
 
-OLLAMA_VERSION = "0.6.5"
-_MODULE = f"github.com/ollama/ollama@v{OLLAMA_VERSION}"
 _START_SECONDS = 30
 _CREATE_SECONDS = 60
-_BUILD_SECONDS = 800
-
-
-def ollama_is_missing() -> str | None:
-    """Say why a test of Ollama cannot run here, or None where it can."""
-    if _program().exists():
-        return None
-    if os.environ.get("AFTERTURN_TEST_OLLAMA") != "1":
-        return f"Ollama {OLLAMA_VERSION} is not in the cache: NOT tried; AFTERTURN_TEST_OLLAMA=1 builds it, in minutes"
-    if missing := [tool for tool in ("go", "gcc", "g++") if shutil.which(tool) is None]:
-        return f"Ollama {OLLAMA_VERSION} cannot be built without {', '.join(missing)}: NOT tried"
-    return None
-
-
-def ollama_program() -> Path:
-    """Return the program, building it first where it is not there yet."""
-    program = _program()
-    program.parent.mkdir(parents=True, exist_ok=True)
-    with (program.parent / "lock").open("w") as guard:
-        fcntl.flock(guard, fcntl.LOCK_EX)
-        if not program.exists():
-            # In the same folder, so that moving it into place is one step that cannot be seen half done.
-            with tempfile.TemporaryDirectory(dir=program.parent, prefix=".new-") as draft:
-                _build(Path(draft))
-                (Path(draft) / "ollama").rename(program)
-    return program
 
 
 @asynccontextmanager
 async def running_ollama(folder: Path, models: dict[str, Path]) -> AsyncIterator[str]:
     """Run a server with these models, made from GGUF files; the value is its address."""
-    program = await asyncio.to_thread(ollama_program)
+    program = await asyncio.to_thread(OLLAMA.build) / "ollama"
     host = f"127.0.0.1:{free_port()}"
     # It keeps a key pair in its home.
     environment = {**os.environ, "HOME": str(folder), "OLLAMA_HOST": host, "OLLAMA_MODELS": str(folder / "models")}
@@ -104,22 +67,3 @@ async def _create(program: Path, name: str, gguf: Path, folder: Path, environmen
 def _kill_group(leader: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
-
-
-def _program() -> Path:
-    return cache_folder() / f"ollama-{OLLAMA_VERSION}" / "ollama"
-
-
-def _build(folder: Path) -> None:
-    log = folder.parent / "build.log"
-    with log.open("wb") as output:
-        command = ["go", "install", _MODULE]
-        environment = {**os.environ, "GOBIN": str(folder)}
-        done = subprocess.run(
-            command, env=environment, stdout=output, stderr=output, timeout=_BUILD_SECONDS, check=False
-        )
-    assert done.returncode == 0, f"Ollama could not be built with Go; see {log}"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(f"{ollama_program()}\n")

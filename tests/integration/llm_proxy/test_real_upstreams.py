@@ -1,7 +1,6 @@
 """Two real servers behind the proxy: llama.cpp's own, in a process of its own, and Ollama.
 
-Both run SmolLM2. Ollama is left out, saying so, unless its program is in the cache or `AFTERTURN_TEST_OLLAMA=1` has it
-built (see `tests/support/ollama_server.py`).
+Both run SmolLM2. Ollama is built first, which takes minutes: with it they belong to `make proof`.
 """
 
 import asyncio
@@ -22,16 +21,13 @@ from websockets.asyncio.client import connect
 from services.llm_proxy.upstreams.chat_server import smollm2_file
 from tests.integration.llm_proxy.conftest import running_proxy
 from tests.support.llama_server import running_llama
-from tests.support.ollama_server import ollama_is_missing, running_ollama
+from tests.support.ollama_server import running_ollama
 
 # Ollama may be built first.
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900), pytest.mark.slow]
 MODEL = "smollm2"
 KEY = "key-of-the-upstream"
-REAL = [
-    pytest.param("llama.cpp"),
-    pytest.param("Ollama", marks=pytest.mark.skipif(ollama_is_missing() is not None, reason=str(ollama_is_missing()))),
-]
+REAL = ["llama.cpp", pytest.param("Ollama", marks=pytest.mark.proof)]
 
 
 @dataclass(frozen=True)
