@@ -67,6 +67,20 @@ def servers_folder() -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Give each test a folder with a path so short that a socket may lie in it."""
+    with short_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def own_redis(folder: Path) -> Iterator[RedisServer]:
+    """Give a test a Redis that it may kill, fill, flush and configure."""
+    with running(RedisServer(folder / "redis")) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def redis_server(servers_folder: Path) -> Iterator[RedisServer]:
     with running(RedisServer(servers_folder / "redis")) as server:

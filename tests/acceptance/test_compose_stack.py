@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -20,7 +19,6 @@ from tests.support.compose_run import ROOT, ComposeRun
 from tests.support.go_programs import TEMPORAL_SERVER
 from tests.support.main_job import EMBEDDING_MODEL, SUMMARY_MODEL
 from tests.support.openai_server import OpenAIServer
-from tests.support.servers import short_folder
 
 SECRETS = {
     name: f"{name.lower()}-of-this-test".replace("_", "")
@@ -36,18 +34,6 @@ SECRETS = {
 LEFT_OUT = ("temporal_ui", "ollama", "ollama_models")
 
 pytestmark = pytest.mark.proof
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as made:
-        yield made
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[OpenAIServer]:
-    async with OpenAIServer(answer=lambda _: "The user moved to Lima.") as server:
-        yield server
 
 
 @pytest.fixture

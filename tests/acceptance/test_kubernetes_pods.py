@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -19,7 +18,6 @@ from tests.support.kubernetes_manifests import FOLDER, rendered
 from tests.support.kubernetes_pods import pods
 from tests.support.main_job import EMBEDDING_MODEL, SUMMARY_MODEL
 from tests.support.openai_server import OpenAIServer
-from tests.support.servers import short_folder
 
 PASSWORDS = ("POSTGRES_PASSWORD", "AFTERTURN_DB_PASSWORD", "TEMPORAL_DB_PASSWORD", "REDIS_PASSWORD")
 FILLED = {name: name.lower().replace("_", "") for name in (*PASSWORDS, "LLM_PROXY_API_KEY")}
@@ -35,18 +33,6 @@ SETTINGS = {
 SERVERS = ("postgres", "redis", "temporal_postgres", "temporal_schema", "temporal", "temporal_namespace")
 
 pytestmark = pytest.mark.proof
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as made:
-        yield made
-
-
-@pytest.fixture
-async def model() -> AsyncIterator[OpenAIServer]:
-    async with OpenAIServer(answer=lambda _: "The user moved to Lima.") as server:
-        yield server
 
 
 @pytest.fixture

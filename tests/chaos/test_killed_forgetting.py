@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from services.worker.run import running_workers
 from tests.support.forgetting import CANARY, forget, nothing_is_left, repeats_what_it_is_shown
 from tests.support.openai_server import OpenAIServer
 from tests.support.rooms import until_digested
+from tests.support.worker_process import worker_process
 
 ROOT = Path(__file__).parents[2]
 # After so many of its transactions, their commits included, each worker dies.
@@ -35,15 +35,8 @@ async def test_a_forgetting_is_finished_wherever_the_worker_is_killed(
             await until_digested(resources, room, number, seconds=90)
     await ForgettingRuns(resources.temporal).start("user", "ana")
     for fatal in FATAL:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.support.dying_forgetter", str(fatal), cwd=ROOT, stdout=asyncio.subprocess.PIPE
-        )
-        try:
+        async with worker_process("tests.support.dying_forgetter", str(fatal)) as process:
             assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.communicate()
     async with running_workers():
         receipt = await forget(resources, "user", "ana")
         await until_digested(resources, "room:x", 2, seconds=90)

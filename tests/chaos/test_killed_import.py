@@ -2,9 +2,6 @@
 
 import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,25 +11,12 @@ from services.resources import Resources
 from services.worker.run import running_workers
 from tests.support.exports import line
 from tests.support.imports import import_folder, start_import
+from tests.support.worker_process import worker_process
 
 __all__ = ["import_folder"]
 
-ROOT = Path(__file__).parents[2]
 ROOMS = 4
 MESSAGES = 3_000
-
-
-@asynccontextmanager
-async def worker_process(*module: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *module, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 async def count(resources: Resources) -> int:

@@ -2,11 +2,7 @@
 
 import asyncio
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -16,22 +12,9 @@ from services.resources import Resources
 from services.worker.run import running_workers
 from tests.support.loads import add, versions
 from tests.support.memories_kept import kept
+from tests.support.worker_process import worker_process
 
-ROOT = Path(__file__).parents[2]
 OWNERS = 300
-
-
-@asynccontextmanager
-async def worker_process(*module: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *module, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 @pytest.mark.chaos

@@ -2,10 +2,6 @@
 
 import asyncio
 import random
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from afterturn_client.memory_client import MemoryClient
@@ -17,28 +13,10 @@ from tests.support.memories_kept import kept
 from tests.support.openai_server import OpenAIServer
 from tests.support.reembeds import DIMENSIONS, NEW, OLD, World, embed, start_reembed, word
 from tests.support.rooms import until_digested
+from tests.support.worker_process import worker_process
 from workflows.reembed import Reembed
 
-ROOT = Path(__file__).parents[2]
 MESSAGES, MEMORIES, FIRST_TURN = range(150), range(1_000, 1_030), 2_000
-
-
-@asynccontextmanager
-async def worker_process() -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.worker",
-        cwd=ROOT,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 class Searcher:

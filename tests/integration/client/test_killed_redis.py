@@ -1,10 +1,8 @@
 """Promise 2 from the caller's side: Redis is killed while turns are recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import cast
 
-import pytest
 from afterturn_client.errors import RecordingFailedError
 from afterturn_client.memory_client import MemoryClient
 from afterturn_client.messages import Message, decode_entry
@@ -13,19 +11,11 @@ from afterturn_client.redis_connection import open_redis
 
 from services.embedded.redis_server import RedisServer
 from tests.support.main_job import RECORD_SECONDS
-from tests.support.servers import short_folder
 
 NOWHERE = "127.0.0.1:1"
 ROOMS = 4
 CALLERS = 6
 KILLS = 4
-
-
-@pytest.fixture
-async def own_redis() -> AsyncIterator[RedisServer]:
-    with short_folder() as folder:
-        async with RedisServer(folder / "redis") as server:
-            yield server
 
 
 async def buffered(redis_url: str, room_id: str) -> list[Message]:

@@ -20,7 +20,6 @@ from services.embedded.ports import free_port
 from services.embedded.redis_server import RedisServer
 from tests.integration.client.redis_wire import RedisWire
 from tests.support.main_job import RECORD_SECONDS
-from tests.support.servers import short_folder
 
 NOWHERE = "127.0.0.1:1"
 SECRET = "my-secret-words"
@@ -31,14 +30,6 @@ async def memory(redis_url: str) -> AsyncIterator[MemoryClient]:
     """Give a client whose Temporal is down."""
     async with MemoryClient.connect(redis_url, NOWHERE, seconds=RECORD_SECONDS, close_grace_seconds=0) as client:
         yield client
-
-
-@pytest.fixture
-async def own_redis() -> AsyncIterator[RedisServer]:
-    """Give a test a Redis that it may kill and fill."""
-    with short_folder() as folder:
-        async with RedisServer(folder / "redis") as server:
-            yield server
 
 
 async def buffered(redis_url: str, room_id: str) -> list[Message]:

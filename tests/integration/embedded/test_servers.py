@@ -4,7 +4,6 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,13 +21,6 @@ from services.embedded.program import Program, ProgramPlan
 from services.embedded.redis_server import RedisServer
 from services.embedded.server import Server
 from services.embedded.temporal_server import TemporalServer
-from tests.support.servers import short_folder
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as place:
-        yield place
 
 
 async def _query(url: str, statement: str) -> object:

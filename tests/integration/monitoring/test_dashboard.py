@@ -3,7 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 
 from tests.support.compose_figures import NOT_AT_ONCE
 from tests.support.monitored import Monitored, monitored
-from tests.support.servers import short_folder
 
 COMPOSE = Path(__file__).parents[3] / "compose"
 # It counts what went wrong in Temporal; nothing may have.
@@ -20,12 +18,6 @@ WITHOUT_FAILURES = NOT_AT_ONCE - FIRST_RUNS | {"service_error_with_type"}
 JOBS = {"memory_api", "llm_proxy", "worker", "temporal"}
 
 pytestmark = pytest.mark.proof
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with short_folder() as made:
-        yield made
 
 
 @pytest.mark.slow

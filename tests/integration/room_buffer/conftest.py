@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 from afterturn_client.redis_connection import AnyRedis, open_redis
 
-from services.embedded.redis_server import RedisServer
 from services.room_buffer.buffer import RoomBuffer
 from tests.integration.room_buffer.redis_cluster import ClusterNode, join
-from tests.support.servers import running, short_folder
+from tests.support.servers import running
 
 
 @pytest.fixture
@@ -21,13 +20,6 @@ async def redis(redis_url: str) -> AsyncIterator[AnyRedis]:
 @pytest.fixture
 def buffer(redis: AnyRedis) -> RoomBuffer:
     return RoomBuffer(redis)
-
-
-@pytest.fixture
-def own_redis() -> Iterator[RedisServer]:
-    """Give a test a Redis that it may kill, fill and configure."""
-    with short_folder() as folder, running(RedisServer(folder / "redis")) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
