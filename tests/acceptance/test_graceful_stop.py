@@ -2,11 +2,7 @@
 
 import asyncio
 import signal
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +14,8 @@ from services.resources import Resources
 from services.worker.run import running_workers
 from tests.support.openai_server import COMPLETIONS, OpenAIServer
 from tests.support.rooms import keys_left, until_digested
+from tests.support.worker_process import worker_process
 
-ROOT = Path(__file__).parents[2]
 QUEUES = (MEMORY_QUEUE, LLM_QUEUE, MEM0_QUEUE)
 ROOM, OTHER = "user:42", "user:43"
 # What is asked of a chunk at once.
@@ -44,25 +40,12 @@ def held(model: OpenAIServer) -> Held:
     return held
 
 
-@asynccontextmanager
-async def worker_process() -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.worker", cwd=ROOT, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
 @pytest.mark.slow
 async def test_calls_under_way_are_finished_and_their_answers_used(
     resources: Resources, memory: MemoryClient, model: OpenAIServer, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHUTDOWN_SECONDS", "60")
-    async with worker_process() as process:
+    async with worker_process(stderr=asyncio.subprocess.PIPE) as process:
         await memory.record_turn(ROOM, user="Good morning.", assistant="Good morning.")
         await until_digested(resources, ROOM, 2)
         before = asked(model)

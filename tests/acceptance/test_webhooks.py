@@ -3,12 +3,9 @@
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 import pytest
 from afterturn_client.memory_client import MemoryClient
@@ -26,8 +23,8 @@ from tests.support.remembering import Finding, Remembering
 from tests.support.rooms import until_digested
 from tests.support.webhook_events import SECRET, add_webhook, changes, digest, queued, remember
 from tests.support.webhook_receiver import Answer, Told, WebhookReceiver
+from tests.support.worker_process import worker_process
 
-ROOT = Path(__file__).parents[2]
 ANA = owner_of("user", "42")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -205,17 +202,6 @@ async def test_no_address_inside_the_network_is_asked(
     }
 
 
-@asynccontextmanager
-async def worker_process(log: IO[bytes]) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.worker", cwd=ROOT, stderr=log)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
 @pytest.mark.chaos
 async def test_a_worker_killed_before_it_wrote_down_that_an_event_was_taken_tells_it_again_and_loses_none(
     resources: Resources, receiver: WebhookReceiver, tmp_path: Path
@@ -223,7 +209,7 @@ async def test_a_worker_killed_before_it_wrote_down_that_an_event_was_taken_tell
     webhook = await add_webhook(resources.database, url=receiver.url)
     expected = await told_events(resources, *(f"m{number}" for number in range(6)))
     with (tmp_path / "log").open("wb") as log:
-        async with worker_process(log) as process:
+        async with worker_process(stderr=log) as process:
 
             def kill_at_the_third(_: Told) -> Answer:
                 if len(receiver.asked) == 3:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from pathlib import Path
 
 import pytest
 from afterturn_client.memory_client import MemoryClient
@@ -15,7 +14,6 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.rooms import until_digested
 from tests.support.worker_process import worker_process
 
-ROOT = Path(__file__).parents[2]
 # After so many of its transactions, their commits included, each worker dies.
 FATAL = (14,)
 

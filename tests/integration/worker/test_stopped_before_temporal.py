@@ -1,41 +1,24 @@
 """A worker may be started before Temporal; it may be stopped before it, too."""
 
 import asyncio
-import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 import pytest
 
 from services.embedded.ports import LOOPBACK
+from tests.support.worker_process import worker_process
 
-ROOT = Path(__file__).parents[3]
 SECONDS = 60
 WORKER, COMMAND = ("services.worker",), ("services.cli", "worker")
 
 
-@asynccontextmanager
-async def started(program: tuple[str, ...], port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+def started(program: tuple[str, ...], port: int) -> AbstractAsyncContextManager[Process]:
     """Start a worker whose Temporal should be at this port."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        *program,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONWARNINGS": "error", "TEMPORAL_ADDRESS": f"{LOOPBACK}:{port}"},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
+    return worker_process(*program, stderr=PIPE, PYTHONWARNINGS="error", TEMPORAL_ADDRESS=f"{LOOPBACK}:{port}")
 
 
 @contextmanager
